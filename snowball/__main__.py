@@ -1,0 +1,5 @@
+"""python -m snowball"""
+
+from .cli import main
+
+raise SystemExit(main())

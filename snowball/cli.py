@@ -1,0 +1,295 @@
+"""The command line: a plain dispatcher. `--help` imports nothing of weight; a verb imports what it needs.
+
+The grammar never grows flags: `snowball VERB WORDS key=value`, with `-o PATH`, `--json` and `--debug` everywhere.
+Exit codes: 0 done, 1 a gate failed, 2 bad usage or input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .finding import BadInput, GateFailed, SnowballError, nearest, verdict
+
+if TYPE_CHECKING:
+    from .display import Display
+
+__all__ = ["VERBS", "main"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A command line taken apart: words, `key=value` pairs as text, and the three flags."""
+
+    verb: str
+    words: list[str]
+    pairs: list[str]
+    output: Path | None
+    as_json: bool
+
+    def one(self, what: str) -> str:
+        """The verb's only word."""
+        if len(self.words) != 1:
+            raise BadInput(f"snowball {self.verb} takes one {what}, got {len(self.words)}: {VERBS[self.verb][1]}")
+        return self.words[0]
+
+
+def _train(words: Words, display: Display) -> dict[str, Any]:
+    from .recipe import parse_overrides
+    from .training.train import train
+
+    asked = parse_overrides(words.pairs)
+    resume = asked.pop("resume", None)
+    data = words.one("DATA") if resume is None or words.words else None
+    run = train(data, asked, output=words.output, resume=Path(resume) if resume else None, display=display)
+    for line in _next_commands(run):
+        display.line(line)
+    files = sorted(str(p) for p in run.path.iterdir() if not p.name.startswith("."))
+    return {
+        "run": str(run.path),
+        "metrics": run.metrics,
+        "findings": _json(run.findings()),
+        "verdict": run.verdict,
+        "files": files,
+    }
+
+
+def _next_commands(run: Any) -> list[str]:
+    return [
+        f"  open      {run.path}/report.html",
+        f"  predict   snowball predict {run.path} FILE",
+        f"  export    snowball export {run.path} -o model.onnx",
+        f"  serve     snowball serve {run.path}",
+    ]
+
+
+def _audit(words: Words, display: Display) -> dict[str, Any]:
+    from .collect.prepare import audit_prepared, prepare
+    from .recipe import parse_overrides
+
+    found = audit_prepared(prepare(words.one("DATA"), parse_overrides(words.pairs), display))
+    display.findings("audit", found)
+    return {"findings": _json(found), "verdict": verdict(found)}
+
+
+def _check(words: Words, display: Display) -> dict[str, Any]:
+    from .recipe import parse_overrides
+    from .training.train import check_data
+
+    found = check_data(words.one("DATA"), parse_overrides(words.pairs), display)
+    display.findings("check", found)
+    return {"findings": _json(found), "verdict": verdict(found)}
+
+
+def _evaluate(words: Words, display: Display) -> dict[str, Any]:
+    from .evaluate import evaluate_run
+
+    run = _run(words)
+    data = words.words[1] if len(words.words) > 1 else None
+    evaluation = evaluate_run(run, data, display)
+    run.seal()
+    display.line(f"  open      {run.path}/report.html")
+    metrics = {name: score.value for name, score in evaluation.metrics.items()}
+    files = [str(run.path / name) for name in ("evaluation.json", "report.html", "card.md")]
+    found = {"findings": _json(evaluation.findings), "verdict": verdict(evaluation.findings)}
+    return {"run": str(run.path), "metrics": metrics, **found, "files": files}
+
+
+def _predict(words: Words, display: Display) -> dict[str, Any]:
+    from .evaluate.predict import predict_inputs
+
+    run = _run(words)
+    if len(words.words) < 2:
+        raise BadInput(f"predict what? {VERBS['predict'][1]}")
+    answers = predict_inputs(run, words.words[1:])
+    kind = run.task().answer_kind
+    for answer in answers:
+        display.line(f"{answer['input']}: {kind.predicted_caption(answer)}")
+    if words.output is not None:
+        from .storage import write_bytes
+
+        write_bytes(words.output, "".join(json.dumps(answer) + "\n" for answer in answers).encode())
+    return {"run": str(run.path), "predictions": answers}
+
+
+def _export(words: Words, display: Display) -> dict[str, Any]:
+    from .deploy.export import export_run
+
+    run = _run(words)
+    path = words.output or run.path / "model.onnx"
+    made = export_run(run, path, _pair(words, "data"), display)
+    return {
+        "run": str(run.path),
+        "metrics": made.metrics_onnx,
+        "findings": [],
+        "verdict": "pass",
+        "files": [made.path],
+        "export": made.to_json(),
+    }
+
+
+def _serve(words: Words, display: Display) -> dict[str, Any]:
+    from .deploy.serve import ServeSection, serve_run
+    from .recipe import Recipe, parse_overrides
+
+    run = _run(words)
+    serve_run(run, Recipe.build("", (ServeSection,), parse_overrides(words.pairs))[ServeSection], display)
+    return {"run": str(run.path)}
+
+
+def _data(words: Words, display: Display) -> dict[str, Any]:
+    from .collect import list_sources
+
+    sources = list_sources()
+    for name, about, origin in sources:
+        display.line(f"{name:15} {about}; {origin}")
+    return {"data": {name: {"about": about, "origin": origin} for name, about, origin in sources}}
+
+
+def _models(words: Words, display: Display) -> dict[str, Any]:
+    from functools import partial
+
+    from .design.image import NETWORKS
+
+    about = {
+        name: "A residual network, from timm." if isinstance(builder, partial) else str(builder.__doc__).splitlines()[0]
+        for name, builder in NETWORKS.items()
+    }
+    about["timm:NAME"] = "any network of timm: docs/recipe.md"
+    for name, line in about.items():
+        display.line(f"{name:12} {line}")
+    return {"models": about}
+
+
+VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = {
+    "train": (
+        _train,
+        "snowball train DATA [key=value ...] [-o RUN] | snowball train resume=RUN",
+        "data to a run folder",
+    ),
+    "audit": (_audit, "snowball audit DATA [key=value ...]", "what is wrong with the data"),
+    "check": (_check, "snowball check DATA [key=value ...]", "audit and pre-flight, without training"),
+    "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
+    "predict": (_predict, "snowball predict RUN INPUT... [-o ANSWERS.jsonl]", "answers for files or folders"),
+    "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
+    "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
+    "data": (_data, "snowball data", "the data sets there are"),
+    "models": (_models, "snowball models", "the networks there are"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if given[0] == "--version":
+        from . import __version__
+
+        print(__version__)
+        return 0
+    debug = "--debug" in given
+    as_json = "--json" in given
+    started = time.perf_counter()
+    result: dict[str, Any] = {}
+    code = 0
+    try:
+        words = _parse([word for word in given if word != "--debug"])
+        if words is None:
+            return 0
+        from .display import Display
+
+        result = VERBS[words.verb][0](words, Display(to_stderr=words.as_json))
+        code = 1 if result.get("verdict") == "fail" else 0
+    except SnowballError as error:
+        if debug:
+            raise
+        print(f"snowball: {error}", file=sys.stderr)
+        code = error.exit_code
+        result = {"error": str(error)}
+        if isinstance(error, GateFailed):
+            result |= {"findings": _json(error.findings), "verdict": "fail"}
+    except KeyboardInterrupt:
+        print("snowball: interrupted", file=sys.stderr)
+        return 130
+    if as_json:
+        print(json.dumps({**result, "seconds": round(time.perf_counter() - started, 3)}))
+    return code
+
+
+def _parse(given: list[str]) -> Words | None:
+    """Take a command line apart; None when it only asked for help, which has then been printed."""
+    verb, rest = given[0], given[1:]
+    if verb not in VERBS:
+        raise BadInput(f"no verb {verb!r}{nearest(verb, VERBS)}; the verbs are {', '.join(VERBS)}")
+    if "-h" in rest or "--help" in rest:
+        print(
+            f"{VERBS[verb][1]}\n\n{VERBS[verb][2]}\n\nKeys: docs/recipe.md. Flags everywhere: -o PATH, --json, --debug."
+        )
+        return None
+    output: Path | None = None
+    words: list[str] = []
+    pairs: list[str] = []
+    position = 0
+    while position < len(rest):
+        word = rest[position]
+        if word == "-o":
+            position += 1
+            if position == len(rest):
+                raise BadInput("-o needs a path")
+            output = Path(rest[position])
+        elif word.startswith("-") and word != "--json":
+            raise BadInput(
+                f"no flag {word!r}: keys are written key=value; the flags are -o PATH, --json, --debug, --help"
+            )
+        elif word != "--json":
+            (pairs if _is_pair(word) else words).append(word)
+        position += 1
+    return Words(verb, words, pairs, output, "--json" in rest)
+
+
+def _is_pair(word: str) -> bool:
+    """`epochs=3` is a pair; a file called `a=b.png` is not, when it is there."""
+    key, equals, _ = word.partition("=")
+    return bool(equals) and key.replace(".", "").replace("_", "").replace("-", "").isalnum() and not Path(word).exists()
+
+
+def _help() -> str:
+    lines = [f"  {verb:10} {about:45} {usage}" for verb, (_, usage, about) in VERBS.items()]
+    return "\n".join(
+        [
+            "snowball: from a folder of data to a deployed model you can trust",
+            "",
+            *lines,
+            "",
+            "Begin with: snowball train digits",
+        ]
+    )
+
+
+def _run(words: Words) -> Any:
+    from .run import Run
+
+    if not words.words:
+        raise BadInput(f"which run? {VERBS[words.verb][1]}")
+    return Run(words.words[0])
+
+
+def _pair(words: Words, key: str) -> str | None:
+    from .recipe import parse_overrides
+
+    values = parse_overrides(words.pairs)
+    for other in values:
+        if other != key:
+            raise BadInput(f"unknown key {other!r}{nearest(other, [key])}: {VERBS[words.verb][1]}")
+    return None if values.get(key) is None else str(values[key])
+
+
+def _json(findings: Sequence[Any]) -> list[dict[str, Any]]:
+    return [finding.to_json() for finding in findings]

@@ -1,0 +1,26 @@
+"""The cache folder: downloads, unpacked archives, large encoded arrays. Whatever is in it can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..finding import BadInput
+
+__all__ = ["cache_folder"]
+
+
+def cache_folder(*parts: str) -> Path:
+    """`$SNOWBALL_CACHE`, else `$XDG_CACHE_HOME/snowball`, else `~/.cache/snowball`; readable by its owner alone.
+
+    Made where it does not exist; `parts` name a folder inside it.
+    """
+    asked = os.environ.get("SNOWBALL_CACHE")
+    base = Path(asked) if asked else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snowball"
+    folder = base.joinpath(*parts)
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cache folder {folder}: {error.strerror}; point SNOWBALL_CACHE at a folder of yours") from error
+    return folder

@@ -1,0 +1,160 @@
+"""From DATA and what was asked to a task with its rows read, split and encoded: what every verb on data begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..display import Display
+from ..finding import BadInput, Finding
+from ..kind import Unreadable
+from ..recipe import SHARED, DataSection, Recipe, resolve_key
+from ..run import Run
+from ..table import Column, Table
+from ..task import Task, choose_task, kinds, tasks
+from . import read_table
+from .audit import audit
+from .encode import Encoded, encode_table, split_fingerprints
+from .split import split_rows
+
+__all__ = ["Prepared", "audit_prepared", "prepare", "prepare_other_data", "prepare_run"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task bound to its table, the rows of each split, and all of them encoded."""
+
+    task: Task
+    table: Table
+    splits: dict[str, np.ndarray]
+    encoded: Encoded
+
+
+def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared:
+    """Read, choose the task, resolve the recipe, split, fit and encode. `asked` holds keys as a person writes them."""
+    _check_keys(asked)
+    values = {key: value for key, value in asked.items() if key not in ("task", "preset")}
+    data = _data_section(source, values)
+    table = read_table(data)
+    task_type = _task_type(asked.get("task"), table)
+    types = task_type.section_types()
+    wanted = {
+        (key if "." in key and key.startswith("waive.") else resolve_key(key, types)): v for key, v in values.items()
+    }
+    preset = _preset(task_type, asked.get("preset"))
+    layers = task_type.defaults(table, {**preset, **wanted}), table.defaults, preset, wanted
+    recipe = Recipe.build(task_type.name, types, *layers, {"data.source": data.source})
+    columns = task_type.pick_columns(table, recipe)
+    splits = _split(task_type, table, columns, recipe)
+    schema = task_type.fit(table, recipe, splits["train"].tolist())
+    recipe = recipe.replace(task_type.resolve(recipe, schema))
+    return _encoded(task_type(recipe, schema, table), table, splits, display)
+
+
+def prepare_run(run: Run, display: Display) -> Prepared:
+    """The data a run was trained on, read again. Data that has changed since is refused: its splits would differ."""
+    table = read_table(run.recipe.data)
+    task = run.task_type(run.recipe, run.schema, table)
+    columns = run.task_type.pick_columns(table, run.recipe)
+    splits = _split(run.task_type, table, columns, run.recipe)
+    prepared = _encoded(task, table, splits, display)
+    found = prepared.task.schema.splits
+    for name, expected in run.schema.splits.items():
+        if found[name] != expected:
+            raise BadInput(
+                f"{run.recipe.data.source}: its {name} split ({found[name]['rows']} rows) is not the one that {run.path}"
+                f" was trained with ({expected['rows']} rows): the data has changed since"
+            )
+    return prepared
+
+
+def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
+    """Other data for a trained task: every row is a test row."""
+    asked = run.recipe.data
+    table = read_table(asked.model_copy(update={"source": _source(source), "root": None}))
+    run.task_type.pick_columns(table, run.recipe)
+    task = run.task_type(run.recipe, run.schema, table)
+    none = np.array([], dtype=np.int64)
+    splits = {"train": none, "val": none, "test": np.arange(len(table))}
+    return _encoded(task, table, splits, display)
+
+
+def audit_prepared(prepared: Prepared) -> list[Finding]:
+    return audit(prepared.task, prepared.table, prepared.encoded, prepared.task.rows_by_split)
+
+
+def _encoded(task: Task, table: Table, splits: Mapping[str, np.ndarray], display: Display) -> Prepared:
+    display.start("reading", len(table))
+
+    def progress(done: int, total: int) -> None:
+        display.advance(done - display.done)
+
+    try:
+        encoded = encode_table(task, table, progress=progress)
+    finally:
+        display.stop()
+    bad = np.array(sorted(encoded.bad), dtype=np.int64)
+    readable = {name: np.setdiff1d(rows, bad) for name, rows in splits.items()}
+    task.schema = replace(task.schema, splits=split_fingerprints(encoded, readable))
+    task.rows_by_split = {name: rows.tolist() for name, rows in readable.items()}
+    return Prepared(task, table, readable, encoded)
+
+
+def _split(task_type: type[Task], table: Table, columns: Mapping[str, Column], recipe: Recipe) -> dict[str, np.ndarray]:
+    answer = columns[task_type.answer[0]]
+    kind = kinds()[task_type.answer[1]]
+    data = recipe.data
+    strata = _strata(kind, answer.cells)
+    return split_rows(table, strata, val=data.val, test=data.test, seed=recipe.train.seed, group=data.group)
+
+
+def _strata(kind: Any, cells: Sequence[Any]) -> list[str | None]:
+    def stratum(cell: Any) -> str | None:
+        try:
+            found: str | None = kind.stratum(kind.read(cell))
+        except Unreadable:
+            return None
+        return found
+
+    return [stratum(cell) for cell in cells]
+
+
+def _check_keys(asked: Mapping[str, Any]) -> None:
+    """Refuse a key that no task knows before anything is read or downloaded."""
+    known = tuple(dict.fromkeys(chain(SHARED, *(task.section_types() for task in tasks().values()))))
+    for key in asked:
+        if key not in ("task", "preset") and not key.startswith("waive."):
+            resolve_key(key, known)
+
+
+def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
+    known = tuple(dict.fromkeys(chain(*(task.section_types() for task in tasks().values()))))
+    full = {resolve_key(key, known): value for key, value in values.items() if not key.startswith("waive.")}
+    data = {key: value for key, value in full.items() if key.startswith("data.")}
+    return Recipe.build("", (DataSection,), data, {"data.source": _source(source)}).data
+
+
+def _source(source: str) -> str:
+    """Paths become absolute, so that a run finds its data from any folder; names stay names."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _task_type(asked: Any, table: Table) -> type[Task]:
+    if asked is None:
+        return choose_task(table)
+    if asked not in tasks():
+        raise BadInput(f"task={asked}: not one of {', '.join(tasks())}")
+    return tasks()[asked]
+
+
+def _preset(task_type: type[Task], name: Any) -> Mapping[str, Any]:
+    if name is None:
+        return {}
+    if name not in task_type.presets:
+        raise BadInput(f"preset={name}: {task_type.name} has the presets {', '.join(task_type.presets) or 'none'}")
+    return task_type.presets[name]

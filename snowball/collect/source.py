@@ -1,0 +1,128 @@
+"""Read whatever DATA names into a Table. The way from a name or a path to the reader of its format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ..finding import BadInput, Finding, nearest
+from ..recipe import DataSection
+from ..table import Table
+from .archive import extract, is_archive
+from .cifar import CIFAR_FILES, cifar_table
+from .columns import SPLIT_WORDS, names_files, type_columns
+from .folder import class_table, holds_class_folders, holds_files, is_hidden
+from .idx import find_pairs, idx_table, is_idx_name, pair_of
+from .known import KNOWN, read_known
+from .media import kind_suffixes
+from .samples import SAMPLES
+from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
+
+__all__ = ["list_sources", "read_table"]
+
+Note = Callable[[Finding], None]
+
+_FORMATS = f"folders of classes, idx files, archives (.zip .tar .tar.gz ...) and tables ({' '.join(TABLE_SUFFIXES)})"
+
+
+def list_sources() -> list[tuple[str, str, str]]:
+    """(name, one line, size and licence) of every sample and known data set."""
+    samples = [(name, line, terms) for name, (_, line, terms) in SAMPLES.items()]
+    known = [(name, entry.summary, f"{entry.num_bytes / 1e6:.0f} MB; {entry.licence}") for name, entry in KNOWN.items()]
+    return samples + known
+
+
+def read_table(data: DataSection, note: Note | None = None) -> Table:
+    """The table that `data.source` names. Reads no cell that is a file; `note` is told what was passed over.
+
+    `hf:NAME` is a Hugging Face data set. A path that exists is read as what it is, even if a sample or a known data
+    set has the same name: what a person has put there goes before what is built in. Else a sample, else a known set.
+    Raises BadInput, in one line, for all that cannot be read.
+    """
+    tell = note or (lambda finding: None)
+    try:
+        table = _read(data, tell)
+    except OSError as error:
+        raise BadInput(f"{error.filename or data.source}: {error.strerror or error}") from error
+    for column in (*(data.given or "").split(","), data.answer, data.group):
+        if column:
+            table.column(column)
+    return table
+
+
+def _read(data: DataSection, tell: Note) -> Table:
+    source = data.source
+    if not source:
+        raise BadInput("no data: name a sample, a known data set, a path or hf:NAME; `snowball data` lists them")
+    if source.startswith("hf:"):
+        from .hub import read_hub
+
+        raw, findings = read_hub(source.removeprefix("hf:"))
+        table = type_columns(raw, data, source)
+        for finding in findings:
+            tell(finding)
+        return table
+    path = Path(source).expanduser()
+    if os.path.lexists(path):
+        return _read_path(path, data, tell)
+    if source in SAMPLES:
+        return SAMPLES[source][0]()
+    if source in KNOWN:
+        return read_known(source, data.root)
+    raise BadInput(_unknown(source, path))
+
+
+def _unknown(source: str, path: Path) -> str:
+    names = [*SAMPLES, *KNOWN]
+    if path.parent != Path() or path.suffix:
+        beside = [str(path.parent / name) for name in os.listdir(path.parent)] if path.parent.is_dir() else []
+        return f"{source}: no such file or folder{nearest(str(path), beside)}"
+    hint = nearest(source.lower().replace("_", "-"), [*names, *os.listdir()])
+    return f"{source}: no such file or folder, and no such sample or data set{hint}; known are {', '.join(names)}"
+
+
+def _read_path(path: Path, data: DataSection, tell: Note) -> Table:
+    name = path.name or path.resolve().name
+    if path.is_dir():
+        return _read_folder(path, data, tell, name, str(path))
+    if not path.is_file():
+        raise BadInput(f"{path}: neither a file nor a folder, or a link to nothing")
+    if path.name.lower().endswith(TABLE_SUFFIXES):
+        return type_columns(read_table_file(path), data, name)
+    if is_idx_name(path.name):
+        return idx_table(name, [pair_of(path)])
+    if is_archive(path.name):
+        return _read_folder(_top_folder(extract(path)), data, tell, name, str(path), sealed=True)
+    raise BadInput(f"{path}: not a format that can be read; what can: {_FORMATS}")
+
+
+def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: str, *, sealed: bool = False) -> Table:
+    """A folder by what stands in it: idx files, CIFAR's files, a table, or else folders of classes."""
+    if pairs := find_pairs(folder):
+        return idx_table(name, pairs)
+    if (folder / CIFAR_FILES[0]).is_file():
+        return cifar_table(name, folder)
+    if files := find_table_files(folder):
+        classes = holds_class_folders(folder)
+        if len(files) == 1 or not classes:
+            raw = replace(read_table_files(files), sealed=sealed)
+            if not classes or names_files(raw, data):
+                return type_columns(raw, data, name)
+    table, findings = class_table(folder, name, shown)
+    for finding in findings:
+        tell(finding)
+    return table
+
+
+def _top_folder(folder: Path) -> Path:
+    """What an archive holds; where that is one folder which is neither a class nor a split, what that folder holds.
+
+    `flowers/daisy/1.png` holds the folder flowers, whose inside is read; in `daisy/1.png`, daisy is a class.
+    """
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name)]
+    if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.lower() in SPLIT_WORDS:
+        return folder
+    top = entries[0]
+    return folder if holds_files(top, kind_suffixes()) and not find_table_files(top) else top

@@ -1,0 +1,225 @@
+"""Export: an ONNX file with preprocessing and labels inside, and the proof that it answers as the network does.
+
+The file takes raw inputs (a uint8 picture of any size), resizes and standardises them itself, and carries the schema
+and the recipe in its metadata, so that it can be served without the run. The export fails where ONNX Runtime's
+outputs differ from PyTorch's, at two shapes, or where the metric changes on real rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..collect.prepare import prepare_other_data, prepare_run
+from ..display import Display
+from ..finding import BadInput, Finding
+from ..run import Run
+from ..storage import write_bytes
+from ..task import Rows, Task
+from .session import METADATA_KEY, OnnxPredictor
+
+__all__ = ["Export", "export_run"]
+
+ROWS = 500  # real rows that are compared
+CLOSE = 1e-3  # of an output's largest value: rounding of float32 sums in another order stays far below (1e-5 seen)
+CLOSE_RESIZED = 0.05  # where pictures are resized: Pillow rounds twice and ONNX once, so pixels differ by a grey level
+
+
+@dataclass(frozen=True)
+class Export:
+    """The file, and the proof: largest differences and the metrics of both runtimes on the same rows."""
+
+    path: str
+    bytes: int
+    rows: int
+    differences: dict[str, float]
+    metrics: dict[str, float]
+    metrics_onnx: dict[str, float]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class _WholeModel(nn.Module):
+    """Raw inputs in, finished outputs out: what is exported."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.preprocess = nn.ModuleDict({role: task.kinds[role].preprocess() for role in task.given})
+        self.model = model
+        self._task = task
+
+    def forward(self, *raw: Tensor) -> dict[str, Tensor]:
+        inputs = {role: self.preprocess[role](value) for role, value in zip(self._task.given, raw, strict=True)}
+        return self._task.predict(self.model, inputs)
+
+
+def export_run(run: Run, path: Path, data: str | None = None, display: Display | None = None) -> Export:
+    """Write `path` and prove it. Raises GateFailed, and leaves no file, where ONNX Runtime answers otherwise."""
+    display = display or Display(quiet=True)
+    started = time.perf_counter()
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: its folder does not exist")
+    model = run.model()
+    prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
+    task = prepared.task
+    assert task.table is not None
+    test_rows = prepared.splits["test"]
+    rows = Rows(task, task.table, test_rows[:: max(1, len(test_rows) // ROWS)][:ROWS].tolist())
+    raw = [_raw_tensors(task, rows.given(row)) for row in rows.numbers]
+    whole = _WholeModel(task, model).eval()
+    display.line(f"exporting {run.path} to ONNX")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_bytes(temporary, _to_onnx(task, whole, raw[0]))
+        predictor = OnnxPredictor(temporary)
+        differences = _compare_shapes(whole, predictor, raw)
+        encoded = [task.encode_given(rows.given(row)) for row in rows.numbers]
+        torch_answers, onnx_answers, differences["rows"] = _answers(task, model, predictor, encoded, raw)
+        answers = [rows.answer(row) for row in rows.numbers]
+        before, after = task.score(torch_answers, answers), task.score(onnx_answers, answers)
+        run.gate("export", _proof(task, differences, before, after, resized=_resized(raw, encoded)))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    seconds = time.perf_counter() - started
+    made = Export(str(path), path.stat().st_size, len(rows), differences, before, after, seconds)
+    display.line(f"{path}: {made.bytes:,} bytes; ONNX Runtime and PyTorch agree on {len(rows)} rows: {_shown(made)}")
+    return made
+
+
+def _shown(made: Export) -> str:
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in made.metrics_onnx.items())
+    return f"{metrics}; largest difference of an output {max(made.differences.values()):.1e}"
+
+
+def _raw_tensors(task: Task, given: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    return tuple(task.kinds[role].raw_tensor(given[role])[None] for role in task.given)
+
+
+def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...]) -> bytes:
+    import onnx
+
+    example = tuple(torch.cat([tensor, tensor]) for tensor in raw)  # a batch of one would become a constant
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    shapes = [
+        {
+            0: batch,
+            **{axis: torch.export.Dim(name, min=1, max=16384) for axis, name in task.kinds[role].input_axes().items()},
+        }
+        for role in task.given
+    ]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
+        names = list(whole(*example))
+        program = torch.onnx.export(
+            whole,
+            example,
+            dynamo=True,
+            external_data=False,
+            input_names=list(task.given),
+            output_names=names,
+            dynamic_shapes=(tuple(shapes),),
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    about = {"task": task.name, "recipe": task.recipe.to_dict(), "schema": task.schema.to_json()}
+    labels = {role: kind.state["labels"] for role, kind in task.kinds.items() if "labels" in kind.state}
+    for key, value in {METADATA_KEY: about, **labels}.items():
+        proto.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
+    onnx.checker.check_model(proto)
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _compare_shapes(whole: nn.Module, predictor: OnnxPredictor, raw: list[tuple[Tensor, ...]]) -> dict[str, float]:
+    """Largest difference, relative to the output's largest value, for a single row and for a batch of another size."""
+    single = raw[0]
+    batch = tuple(torch.cat([part] * 3) for part in raw[-1])
+    larger = tuple(_enlarged(part) for part in batch)
+    differences = {}
+    for name, example in {"single": single, "batch": larger}.items():
+        with torch.no_grad():
+            expected = {key: value.numpy() for key, value in whole(*example).items()}
+        differences[name] = _difference(expected, predictor.run([part.numpy() for part in example]))
+    return differences
+
+
+def _enlarged(part: Tensor) -> Tensor:
+    """Pictures of another size; other inputs as they are."""
+    if part.dim() != 4:
+        return part
+    return part.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def _difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
+    return max(
+        float(np.abs(value - found[name]).max() / max(1.0, np.abs(value).max())) for name, value in expected.items()
+    )
+
+
+def _answers(
+    task: Task,
+    model: nn.Module,
+    predictor: OnnxPredictor,
+    encoded: list[dict[str, Tensor]],
+    raw: list[tuple[Tensor, ...]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], float]:
+    """Every row through PyTorch after `encode`, and raw through ONNX Runtime: both answers, the largest difference."""
+    torch_answers: list[dict[str, Any]] = []
+    onnx_answers: list[dict[str, Any]] = []
+    largest = 0.0
+    for row, tensors in zip(encoded, raw, strict=True):
+        with torch.no_grad():
+            inputs = {role: value[None] for role, value in row.items()}
+            expected = {name: value.numpy() for name, value in task.predict(model, inputs).items()}
+        found = predictor.run([tensor.numpy() for tensor in tensors])
+        largest = max(largest, _difference(expected, found))
+        torch_answers += task.decode(expected)
+        onnx_answers += task.decode(found)
+    return torch_answers, onnx_answers, largest
+
+
+def _resized(raw: list[tuple[Tensor, ...]], encoded: list[dict[str, Tensor]]) -> bool:
+    return any(
+        part.shape[1:] != value.shape
+        for parts, row in zip(raw, encoded, strict=True)
+        for part, value in zip(parts, row.values(), strict=True)
+    )
+
+
+def _proof(
+    task: Task,
+    differences: Mapping[str, float],
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    *,
+    resized: bool,
+) -> list[Finding]:
+    findings = []
+    for name, value in differences.items():
+        allowed = CLOSE_RESIZED if name == "rows" and resized else CLOSE
+        if not value <= allowed:
+            message = f"ONNX Runtime's outputs differ from PyTorch's by {value:.2g} ({name}); {allowed:g} is allowed"
+            evidence = {"difference": value, "allowed": allowed, "where": name}
+            findings.append(Finding("export-parity", "error", message, evidence, "report it with the run folder"))
+    metric = task.metric.name
+    if before[metric] != after[metric]:
+        message = (
+            f"{metric} is {before[metric]:.4f} in PyTorch and {after[metric]:.4f} in ONNX Runtime on the same rows"
+        )
+        evidence = {"pytorch": before[metric], "onnx": after[metric]}
+        findings.append(Finding("export-metric", "error", message, evidence, "report it with the run folder"))
+    return findings

@@ -1,0 +1,207 @@
+"""Step 4, evaluate: metrics with intervals, a baseline beside them, the worst mistakes, and a report."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..display import Display
+from ..finding import Finding, worst_first
+from ..kind import Block
+from ..storage import write_json
+from ..task import Rows, Task
+
+if TYPE_CHECKING:
+    from ..collect.encode import Encoded
+    from ..run import Run
+
+__all__ = ["Evaluation", "Mistake", "Score", "evaluate_rows", "evaluate_run", "predict_rows", "wilson_interval"]
+
+MISTAKES = 24  # shown in the report
+Z95 = 1.959964  # two-sided 95 %
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with its 95 % interval over rows: Wilson's for shares of rows, a bootstrap's for the rest."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that was answered wrongly: where it stands, what was right and what was said."""
+
+    where: str
+    answer: str
+    predicted: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, JSON-able; kept as evaluation.json."""
+
+    data: str
+    split: str
+    rows: int
+    metrics: dict[str, Score]
+    baseline: dict[str, float]
+    mistakes: list[Mistake]
+    blocks: list[Block]
+    findings: list[Finding] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate_run(run: Run, data: str | None = None, display: Display | None = None) -> Evaluation:
+    """Evaluate a finished run on its own test split, or on all rows of other data; writes report.html and card.md."""
+    from ..collect.prepare import prepare_other_data, prepare_run
+    from ..training.machine import choose_device
+
+    display = display or Display(quiet=True)
+    model = run.model()
+    prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
+    device = choose_device(run.recipe.train.device)
+    encoded = prepared.encoded.to(device)
+    rows = torch.as_tensor(prepared.splits["test"], device=encoded.index_device)
+    return evaluate_rows(run, prepared.task, model.to(device), encoded, rows, "test", display)
+
+
+def evaluate_rows(
+    run: Run, task: Task, model: nn.Module, encoded: Encoded, rows: Tensor, split: str, display: Display
+) -> Evaluation:
+    """Score a model on encoded rows, and write evaluation.json, report.html and card.md into the run."""
+    from ..training.loop import measure_rows
+    from .report import write_report
+
+    started = time.perf_counter()
+    assert task.table is not None
+    where = task.table.where
+    predictions = predict_rows(task, model, encoded, rows)
+    source = Rows(task, task.table, rows.tolist())
+    answers = [source.answer(row) for row in source.numbers]
+    scores = intervals(task, predictions, answers)
+    measured = measure_rows(task, model, encoded, rows)
+    loss = Score(measured["loss"], math.nan, math.nan)
+    baseline = task.score([task.answer_kind.baseline()] * len(answers), answers)
+    faults = np.array([task.answer_kind.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
+    worst = [int(i) for i in np.argsort(-faults, kind="stable")[:MISTAKES] if faults[i] > 0]
+    mistakes = [
+        Mistake(
+            where(source.numbers[i]),
+            task.answer_kind.caption(answers[i]),
+            task.answer_kind.predicted_caption(predictions[i]),
+            source.numbers[i],
+        )
+        for i in worst
+    ]
+    findings = worst_first([*_twin(measured, scores), *_against_baseline(task, scores, baseline)])
+    evaluation = Evaluation(
+        data=task.table.name,
+        split=split,
+        rows=len(answers),
+        metrics={**scores, "loss": loss},
+        baseline=baseline,
+        mistakes=mistakes,
+        blocks=task.blocks(predictions, answers),
+        findings=findings,
+        seconds=time.perf_counter() - started,
+    )
+    display.findings("evaluation", findings, run.recipe.waive)
+    display.line(f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items()))
+    run.record("evaluation", findings)
+    write_json(run.path / "evaluation.json", evaluation.to_json())
+    write_report(run, evaluation, [task.draw(source.given(mistake.row)) for mistake in mistakes])
+    return evaluation
+
+
+@torch.inference_mode()
+def predict_rows(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> list[dict[str, Any]]:
+    """Decoded answers for encoded rows, in order."""
+    from ..training.loop import EVALUATION_BATCH
+
+    model.eval()
+    predictions: list[dict[str, Any]] = []
+    for batch in encoded.batches(rows, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+        outputs = task.predict(model, batch.inputs)
+        predictions += task.decode({name: value.float().cpu().numpy() for name, value in outputs.items()})
+    return predictions
+
+
+def intervals(task: Task, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, Score]:
+    """Every score with its 95 % interval over rows."""
+    values = task.score(predictions, answers)
+    num = len(answers)
+    resampled: Callable[[np.ndarray], dict[str, float]] = lambda rows: task.score(  # noqa: E731
+        [predictions[i] for i in rows], [answers[i] for i in rows]
+    )
+    random = np.random.Generator(np.random.Philox(0))
+    repeats = int(np.clip(2_000_000 // num, 50, 500))
+    drawn = [resampled(random.integers(num, size=num)) for _ in range(repeats)]
+    scores = {}
+    for name, value in values.items():
+        if name in task.answer_kind.proportions():
+            low, high = wilson_interval(value, num)
+        else:
+            low, high = (float(q) for q in np.nanquantile([draw[name] for draw in drawn], [0.025, 0.975]))
+        scores[name] = Score(value, low, high)
+    return scores
+
+
+def wilson_interval(share: float, num: int) -> tuple[float, float]:
+    """The 95 % score interval of a share of `num` rows (Wilson, 1927); it stays inside 0..1 and is never empty.
+
+    >>> [round(x, 4) for x in wilson_interval(1.0, 360)]
+    [0.9894, 1.0]
+    """
+    spread = Z95**2 / num
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z95 * math.sqrt(share * (1 - share) / num + spread / (4 * num)) / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _twin(measured: Mapping[str, float], scores: Mapping[str, Score]) -> list[Finding]:
+    """The same metric reached twice: summed over tensors, and computed from decoded answers."""
+    return [
+        Finding(
+            "metric-wrong",
+            "error",
+            f"{name} is {measured[name]:.6f} from tensors and {score.value:.6f} from decoded answers",
+            {"measure": measured[name], "score": score.value},
+            "the task's measure and score contradict each other: one of them is wrong",
+        )
+        for name, score in scores.items()
+        if name in measured and abs(measured[name] - score.value) > 1e-4
+    ]
+
+
+def _against_baseline(task: Task, scores: Mapping[str, Score], baseline: Mapping[str, float]) -> list[Finding]:
+    metric = task.metric
+    score, constant = scores[metric.name], baseline[metric.name]
+    bound = score.low if metric.best == "max" else score.high
+    if metric.better(bound, constant):
+        return []
+    return [
+        Finding(
+            "no-better-than-baseline",
+            "warning",
+            f"{metric.name} {score} is not clearly better than {constant:.4f}, which one constant answer reaches",
+            {"value": score.value, "low": score.low, "high": score.high, "baseline": constant},
+            "train longer, look at the findings on the data, or collect more of it",
+        )
+    ]

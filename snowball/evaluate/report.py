@@ -1,0 +1,451 @@
+"""The report of a run: one self-contained page and a model card, from the run folder and an Evaluation alone.
+
+Labels, file names and findings are hostile until escaped: Jinja escapes every value of the page, `_markdown` every
+value of the card, and matplotlib is given numbers only (it would read text as mathematics, and lack its glyphs).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..finding import Finding, verdict
+from ..kind import Block, Metric
+from ..storage import read_json, write_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..recipe import Recipe
+    from ..run import Run
+    from . import Evaluation, Score
+
+__all__ = ["write_report"]
+
+MATRIX_SIDE = 30  # classes that a coloured matrix shows legibly; above, its largest entries are listed
+LISTED = 30  # entries of a larger matrix that are listed
+TABLE_ROWS = 1000  # rows of a table on the page; evaluation.json holds all of them
+EVIDENCE = 4000  # characters of a finding's evidence; findings.json holds all of it
+PICTURE_SIDE = 256  # pixels; 24 photographs then make a page of about 3 MB
+PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visible
+DOTTED = 30  # points of a line up to which each is marked
+FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
+LOG_SPAN = 100.0  # a loss that falls this far is drawn on a logarithmic axis
+
+Line = tuple[str, Sequence[float], Sequence[float]]
+"""A series of a plot: its name, x and y; NaN where there is no number."""
+
+
+def write_report(run: Run, evaluation: Evaluation, pictures: Sequence[Image.Image]) -> None:
+    """Write report.html and card.md into the run folder. `pictures[i]` draws `evaluation.mistakes[i]`."""
+    view = _view(run, evaluation)
+    mistakes = [(m, *_picture(p)) for m, p in zip(evaluation.mistakes, pictures, strict=True)]
+    loader = PackageLoader("snowball.evaluate", "templates")
+    options: dict[str, Any] = {"loader": loader, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    html = Environment(autoescape=True, finalize=_figure, **options)
+    page = html.get_template("report.html.j2").render(
+        view, curves=_curves(run.log(), view["metric"]), parts=_parts(evaluation.blocks), mistakes=mistakes
+    )
+    markdown = Environment(autoescape=False, finalize=_markdown, keep_trailing_newline=True, **options)  # noqa: S701
+    card = markdown.get_template("card.md.j2").render(view)
+    # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
+    write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))
+    write_bytes(run.path / "card.md", card.encode("utf-8", "backslashreplace"))
+
+
+def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
+    """What the page and the card both say."""
+    metric = run.task().metric
+    main, baseline = evaluation.metrics[metric.name], evaluation.baseline.get(metric.name)
+    found = _found(run, evaluation)
+    waive = run.recipe.waive
+    epochs = [row for row in run.log() if row["event"] == "epoch"]
+    environment = run.path / "environment.json"
+    path = shlex.quote(str(run.path))
+    return {
+        "name": run.path.resolve().name,
+        "schema": run.schema,
+        "recipe": run.recipe,
+        "recipe_yaml": run.recipe.to_yaml(),
+        "evaluation": evaluation,
+        "metric": metric,
+        "main": main,
+        "baseline": baseline,
+        "gauge": _gauge(main, baseline),
+        "verdict": verdict(one.finding for one in found if one.finding.check not in waive),
+        "found": found,
+        "counts": {s: sum(one.finding.severity == s for one in found) for s in ("error", "warning", "note")},
+        "unused_waivers": {check: why for check, why in waive.items() if check not in {f.finding.check for f in found}},
+        "epochs": len(epochs),
+        "best_epoch": _best_epoch(epochs),
+        "train_seconds": sum(row["seconds"] + row["val_seconds"] for row in epochs),
+        "columns": _table(["role", "column", "kind", "learned from the training rows"], _column_rows(run)),
+        "splits": _split_table(run.schema.splits),
+        "environment": read_json(environment) if environment.is_file() else {},
+        "command": Code(_command(run.recipe)),
+        "next": [
+            ("metrics and this report, on other data", f"snowball evaluate {path} DATA"),
+            ("answers for new inputs", f"snowball predict {path} INPUT..."),
+            ("a file for other engines, with a parity proof", f"snowball export {path} -o model.onnx"),
+            ("answers over HTTP, and a page to try them", f"snowball serve {path}"),
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding, the stage that made it, and the reason it is waived for, if it is."""
+
+    finding: Finding
+    stage: str
+    waived: str | None
+    evidence: str
+
+
+def _found(run: Run, evaluation: Evaluation) -> list[Found]:
+    """The findings of every stage, worst first; this evaluation's take the place of an earlier one's."""
+    path = run.path / "findings.json"
+    stages = {name: [Finding(**row) for row in rows] for name, rows in (read_json(path) if path.is_file() else {}).items()}
+    stages["evaluation"] = evaluation.findings
+    found = [
+        Found(finding, stage, run.recipe.waive.get(finding.check), _evidence(finding))
+        for stage, findings in stages.items()
+        for finding in findings
+    ]
+    return sorted(found, key=lambda one: ("error", "warning", "note").index(one.finding.severity))
+
+
+def _evidence(finding: Finding) -> str:
+    lines = [f"{name}: {_figure(value)}" for name, value in finding.evidence.items()]
+    text = "\n".join(lines)
+    return text if len(text) <= EVIDENCE else f"{text[:EVIDENCE]}…\n(cut here; findings.json holds all of it)"
+
+
+def _gauge(score: Score, baseline: float | None) -> dict[str, float] | None:
+    """Where the value, its interval and the baseline stand on a line, in percent; None if one of them is unknown."""
+    known = {"low": score.low, "value": score.value, "high": score.high, "baseline": baseline}
+    numbers = [x for x in known.values() if x is not None and math.isfinite(x)]
+    if len(numbers) < len(known) or max(numbers) == min(numbers):
+        return None
+    span = max(numbers) - min(numbers)
+    return {name: round(2 + 96 * (x - min(numbers)) / span, 2) for name, x in zip(known, numbers, strict=True)}
+
+
+# Numbers and tables.
+
+
+def _figure(value: Any) -> str:
+    """A value as the page writes it: four decimals, thousands apart, an en dash for what is not known.
+
+    >>> _figure(0.97777), _figure(12345), _figure(2e-05), _figure(None), _figure("cat")
+    ('0.9778', '12,345', '2e-05', '–', 'cat')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of the page: its first `TABLE_ROWS` rows, which columns are numbers, and how many rows there were."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    numeric: Sequence[bool]
+    num_rows: int
+
+
+def _table(columns: Sequence[Any], rows: Sequence[Sequence[Any]]) -> Grid:
+    def is_number(cell: Any) -> bool:
+        return cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool))
+
+    shown = rows[:TABLE_ROWS]
+    numeric = [all(is_number(row[i]) for row in shown) for i in range(len(columns))]
+    return Grid([str(column) for column in columns], shown, numeric, len(rows))
+
+
+def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Grid:
+    columns = list(dict.fromkeys(key for facts in splits.values() for key in facts))
+    return _table(["split", *columns], [[name, *(facts.get(key) for key in columns)] for name, facts in splits.items()])
+
+
+def _column_rows(run: Run) -> list[list[str]]:
+    def gist(value: Any) -> str:
+        return f"{len(value):,} values" if isinstance(value, list | dict) and len(value) > 3 else _figure(value)
+
+    given = run.task_type.given
+    return [
+        [
+            f"{role} ({'given' if role in given else 'answer'})",
+            column.column,
+            column.kind,
+            ", ".join(f"{name}: {gist(value)}" for name, value in column.state.items()),
+        ]
+        for role, column in run.schema.columns.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A square matrix: cells as text with a tint of 0..100, which says the share of the row."""
+
+    labels: Sequence[str]
+    cells: Sequence[Sequence[tuple[str, int]]]
+
+
+def _matrix(labels: Sequence[Any], values: Sequence[Sequence[float | None]]) -> Matrix | Grid:
+    """The matrix itself, or, where it is too large to read, a table of its largest entries off the diagonal."""
+    cells = np.nan_to_num(np.array(values, dtype=float).reshape(len(labels), len(labels)))  # (C, C)
+    shares = cells / np.maximum(np.abs(cells).sum(1, keepdims=True), 1e-30)
+    if len(labels) <= MATRIX_SIDE:
+        # The square root: one confusion in a hundred is to be seen, which a tint of 1 % is not.
+        tints = np.where(cells != 0, 10 + 90 * np.sqrt(np.abs(shares)), 0).round().astype(int).tolist()
+        texts = [[_figure(value) if value else "" for value in row] for row in values]
+        rows = [list(zip(*pair, strict=True)) for pair in zip(texts, tints, strict=True)]
+        return Matrix([str(label) for label in labels], rows)
+    off = np.where(np.eye(len(labels), dtype=bool), 0.0, cells).ravel()
+    largest = [divmod(int(i), len(labels)) for i in np.argsort(-off, kind="stable")[:LISTED] if off[i] > 0]
+    entries = [[labels[i], labels[j], values[i][j], round(float(shares[i, j]), 4)] for i, j in largest]
+    return _table(["row", "column", "value", "share of its row"], entries)
+
+
+# Plots.
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a plot shows beside its lines."""
+
+    title: str
+    x_label: str = ""
+    y_label: str = ""
+    whole_x: bool = False
+    log_y: bool = False
+    """A logarithmic axis, where the lines are positive and span more than `LOG_SPAN`."""
+    diagonal: bool = False
+    mark: float | None = None
+    """A vertical line at this x."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines as SVG. Its title, names and labels are text of the page, so only numbers stand in the SVG."""
+
+    axes: Axes
+    names: Sequence[str]
+    view_box: str
+    body: Markup
+    summary: str
+    """What a screen reader says for the picture."""
+
+
+def _plot(salt: str, axes: Axes, lines: Sequence[Line]) -> Plot | None:
+    """A plot of the lines that hold a number; None if none does. No two plots of a page share a `salt`."""
+    kept = [line for line in lines if any(map(math.isfinite, line[2]))]
+    if not kept:
+        return None
+    known = [y for _, _, ys in kept for y in ys if math.isfinite(y)]
+    if axes.log_y:
+        axes = replace(axes, log_y=min(known) > 0 and max(known) > LOG_SPAN * min(known))
+    svg = re.search(r'<svg[^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', _svg(salt, axes, kept), re.DOTALL)
+    assert svg is not None
+    told = "; ".join(f"{name} from {_figure(ys[0])} to {_figure(ys[-1])}" for name, _, ys in kept)
+    summary = f"{axes.title} by {axes.x_label or 'x'}: {told}"
+    return Plot(axes, [name for name, _, _ in kept], svg[1], Markup(svg[2]), summary)  # noqa: S704 (numbers only)
+
+
+def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
+    """matplotlib's SVG, for the page: its colours are variables of the page's style, its ids unique to `salt`."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+    # Colours that no plot would choose: `#0a0bNN` becomes `var(--plotNN)` of the style, which follows light and dark.
+    axes_colour, grid_colour, line_colours = "#0a0b00", "#0a0b01", [f"#0a0b{10 + i}" for i in range(6)]
+    dashes: list[Any] = ["-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5))]
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "text.usetex": False, "font.size": 9}):
+        figure = Figure(figsize=(4.2, 3.6 if wanted.diagonal else 2.4))
+        axes = figure.add_axes((0.125, 0.1, 0.86, 0.86))
+        for i, (_, xs, ys) in enumerate(lines):
+            style = {"color": line_colours[i % len(line_colours)], "linestyle": dashes[i % len(dashes)]}
+            dots = "o" if sum(map(math.isfinite, ys)) <= DOTTED else ""
+            axes.plot(xs, ys, **style, linewidth=1.6, marker=dots, markersize=3.2, zorder=3)
+        if wanted.mark is not None:
+            axes.axvline(wanted.mark, color=axes_colour, linewidth=0.9, linestyle=dashes[2])
+        if wanted.diagonal:
+            ends = np.array([axes.get_xlim(), axes.get_ylim()])
+            axes.plot([ends.min(), ends.max()], [ends.min(), ends.max()], color=axes_colour, linewidth=0.9, linestyle="--")
+        if wanted.log_y:
+            axes.set_yscale("log")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=wanted.whole_x))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
+        axes.grid(color=grid_colour, linewidth=0.7)
+        axes.tick_params(colors=axes_colour, which="both", length=0, pad=4)
+        axes.spines[:].set_visible(False)
+        axes.patch.set_visible(False)
+        figure.patch.set_visible(False)
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    svg = re.sub(r"<style.*?</style>|<!--.*?-->|<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1, axes_1: the same in every plot of the page
+    return re.sub(r"#0a0b(\d\d)", r"var(--plot\1)", svg)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+
+
+def _best_epoch(epochs: Sequence[Mapping[str, Any]]) -> int | None:
+    """The epoch whose weights were kept, from 1."""
+    return next((row["epoch"] + 1 for row in reversed(epochs) if row.get("best")), None)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How a training went: plots, and the same epochs as a table."""
+
+    plots: Sequence[Plot]
+    table: Grid
+
+
+def _curves(log: Sequence[Mapping[str, Any]], metric: Metric) -> Curves:
+    """Loss, metric and learning rate from the rows of metrics.jsonl."""
+    epochs = [row for row in log if row["event"] == "epoch"]
+    if not epochs:
+        return Curves([], _table([], []))
+    steps_per_epoch = epochs[-1]["step"] / (epochs[-1]["epoch"] + 1)
+    by_step = len(epochs) < FEW_EPOCHS
+
+    def line(name: str, rows: Sequence[Mapping[str, Any]], key: str) -> Line:
+        return name, [row["step"] / steps_per_epoch for row in rows], [_number(row.get(key)) for row in rows]
+
+    best = _best_epoch(epochs)
+    mark = best if len(epochs) > 1 else None
+    notes = [f"dotted: the weights that were kept, epoch {best}"] if mark else []
+    axes = Axes("learning rate", "epoch", whole_x=True, mark=mark, note="; ".join(notes))
+    notes += ["training: the mean since the epoch began"] if by_step else []
+    plots = []
+    for key in dict.fromkeys(("loss", metric.name)):
+        lines = [line("training", log if by_step else epochs, key), line("validation", epochs, f"val_{key}")]
+        shown = replace(axes, title=key, log_y=key == "loss", note="; ".join(notes))
+        plots.append(_plot(f"curve {key == 'loss'}", shown, lines))
+    plots.append(_plot("curve lr", axes, [line("learning rate", log, "lr")]))
+    keys = [key for key in epochs[0] if key not in ("event", "epoch", "step", "best")]
+    rows = [[row["epoch"] + 1, row["step"], *(row.get(key) for key in keys)] for row in epochs]
+    return Curves([plot for plot in plots if plot is not None], _table(["epoch", "step", *keys], rows))
+
+
+# The evaluation's blocks, by form.
+
+
+@dataclass(frozen=True)
+class Part:
+    """A block as the page shows it: what there is of a plot, a table and a matrix."""
+
+    block: Block
+    plot: Plot | None = None
+    table: Grid | None = None
+    matrix: Matrix | None = None
+    note: str = ""
+
+
+def _parts(blocks: Sequence[Block]) -> list[Part]:
+    return [_part(number, block) for number, block in enumerate(blocks)]
+
+
+def _part(number: int, block: Block) -> Part:
+    content = block.content
+    if block.form == "table":
+        return Part(block, table=_table(content["columns"], content["rows"]), note=block.note)
+    if block.form == "matrix":
+        shown = _matrix(content["labels"], content["values"])
+        if isinstance(shown, Matrix):
+            return Part(block, matrix=shown, note=block.note)
+        note = f"the {len(shown.rows)} largest entries off the diagonal, of {len(content['labels']):,} classes; {block.note}"
+        return Part(block, table=shown, note=note.removesuffix("; "))
+    xs, series = content["x"], content["series"]
+    labels = {"x_label": str(content.get("x_label", "")), "y_label": str(content.get("y_label", ""))}
+    lines = [(str(name), [_number(x) for x in xs], [_number(y) for y in ys]) for name, ys in series.items()]
+    plot = _plot(f"block {number}", Axes(block.title, **labels, diagonal=bool(content.get("diagonal"))), lines)
+    # Whatever else is listed by x, such as the rows behind each point, stands in the table.
+    lists = {**series, **{k: v for k, v in content.items() if k != "x" and isinstance(v, list) and len(v) == len(xs)}}
+    rows = [list(row) for row in zip(xs, *lists.values(), strict=True)]
+    return Part(block, plot=plot, table=_table([labels["x_label"] or "x", *lists], rows), note=block.note)
+
+
+def _picture(picture: Image.Image) -> tuple[str, bool]:
+    """A PNG as a data URI, and whether its pixels are to be shown as squares."""
+    small = picture.convert("RGB" if picture.mode not in ("1", "L", "RGB", "RGBA") else picture.mode)
+    small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    small.info.clear()  # a photograph's own metadata may say where it was taken
+    buffer = io.BytesIO()
+    small.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", max(small.size) <= PIXEL_ART
+
+
+# The command that reproduces a run, and the card's Markdown.
+
+
+def _command(recipe: Recipe) -> str:
+    """A command line that asks for every value of the recipe, so that no default can come in between."""
+
+    def word(key: str, value: Any) -> str:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, str):
+            try:
+                text = value if yaml.safe_load(value) == value else json.dumps(value, ensure_ascii=False)
+            except yaml.YAMLError:
+                text = json.dumps(value, ensure_ascii=False)
+        return shlex.quote(f"{key}={text}")
+
+    lines = [f"snowball train {shlex.quote(recipe.data.source)} task={shlex.quote(recipe.task)}"]
+    for section, values in recipe.to_dict().items():
+        if isinstance(values, Mapping):
+            words = [word(f"{section}.{k}", v) for k, v in values.items() if f"{section}.{k}" != "data.source"]
+            lines += [" ".join(words)] if words else []
+    return " \\\n  ".join(lines)
+
+
+class Code(str):
+    """Text that the card shows as a block of code."""
+
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|#~&$!{}]|(?<=:)(?=//)|(?<=www)(?=\.)")
+
+
+def _markdown(value: Any) -> Any:
+    """A value as Markdown text of one line; Code becomes a fenced block that its text cannot close.
+
+    >>> _markdown("<b>|`*")
+    '\\\\<b\\\\>\\\\|\\\\`\\\\*'
+    """
+    if isinstance(value, Code):
+        fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", value)), default=0))
+        return f"{fence}sh\n{value}\n{fence}"
+    return _SPECIAL.sub(lambda found: "\\" + found[0], " ".join(_figure(value).split()))

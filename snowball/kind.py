@@ -1,0 +1,224 @@
+"""Kind: one type of column. How its cells are read, checked, encoded, augmented, drawn, and, as an answer, scored.
+
+A kind is one file in `kinds/`, found by folder scan. A kind that can be the answer of a task derives from `Answer`.
+Shapes: B rows in a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from .finding import BadInput, Finding
+from .recipe import Recipe, Section
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor, nn
+
+    from .rng import SampleRandom
+
+__all__ = ["Answer", "Batch", "Blend", "Block", "Kind", "Metric", "Unreadable"]
+
+
+class Unreadable(Exception):
+    """A cell that cannot be read as its kind: the row is set aside and named. The text says why."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded rows: `inputs` and `targets` by role, each with B rows first; `index` (B,) numbers them in the table."""
+
+    inputs: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+Blend = Callable[[dict[str, "Tensor"], "Tensor"], dict[str, "Tensor"]]
+"""(targets, keep (B,)) -> targets of which sample i keeps keep[i] and takes the rest from sample i - 1."""
+
+
+class Metric(NamedTuple):
+    """A metric's name, as the field spells it, and whether more or less of it is better."""
+
+    name: str
+    best: Literal["max", "min"]
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether `value` beats `than`; NaN beats nothing, and anything but NaN beats None."""
+        if value != value:
+            return False
+        return than is None or (value > than if self.best == "max" else value < than)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of a report, JSON-able: a `table` (columns, rows), `lines` (x, series, labels) or `matrix`."""
+
+    title: str
+    form: Literal["table", "lines", "matrix"]
+    content: Mapping[str, Any]
+    note: str = ""
+
+
+class Kind(ABC):
+    """What every kind can do. `state` is what `fit` learned from the training rows: JSON-able, kept in schema.json."""
+
+    key: ClassVar[str]
+    sections: ClassVar[tuple[type[Section], ...]] = ()
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+    """File name endings of this kind, in lower case."""
+
+    def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
+        self.recipe = recipe
+        self.state = state
+
+    @classmethod
+    @abstractmethod
+    def read(cls, cell: Any) -> Any:
+        """The raw value of a cell, checked. Raises Unreadable with the reason."""
+
+    @classmethod
+    def fit(cls, values: Iterable[Any], recipe: Recipe) -> dict[str, Any]:
+        """Learn the state from raw values of training rows: sizes, statistics, a vocabulary."""
+        return {}
+
+    @abstractmethod
+    def encode(self, value: Any) -> Tensor:
+        """One raw value as a tensor. Pure and deterministic: it is cached, and serving reuses it as it is."""
+
+    @classmethod
+    def digest(cls, value: Any) -> str:
+        """A fingerprint of the raw value; equal values have equal digests."""
+        return hashlib.blake2b(str(value).encode(), digest_size=16).hexdigest()
+
+    @classmethod
+    def facts(cls, value: Any) -> dict[str, Any]:
+        """What an audit counts about a raw value, such as its width and mode."""
+        return {}
+
+    @classmethod
+    def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        """Findings on the facts of all readable rows."""
+        return []
+
+    # As something given.
+
+    def augment(self, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+        """A random variant of the batch, on its device. Where samples are mixed, `blend` mixes their targets."""
+        return batch
+
+    def preprocess(self) -> nn.Module:
+        """A module from a raw batch, as a caller of an exported model has it, to encoded tensors."""
+        from torch.nn import Identity
+
+        return Identity()
+
+    def raw_tensor(self, value: Any) -> Tensor:
+        """A raw value as the tensor that `preprocess` takes, without its batch dimension."""
+        return self.encode(value)
+
+    def input_axes(self) -> dict[int, str]:
+        """Which dimensions of a raw batch vary beside the batch's own, by name."""
+        return {}
+
+    def draw(self, value: Any) -> Image.Image:
+        """The raw value as a picture."""
+        raise TypeError(f"a {self.key} cannot be drawn")
+
+    @classmethod
+    def expand(cls, argument: str) -> list[Any]:
+        """The cells that one argument of `snowball predict` names: itself, or the files of a folder, sorted."""
+        path = Path(argument)
+        if not (cls.suffixes and path.is_dir()):
+            return [argument]
+        return sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in cls.suffixes and file.is_file())
+
+    @classmethod
+    def from_request(cls, value: bytes | str) -> Any:
+        """A cell from a request: the bytes of an upload, or the text of a JSON field. Raises Unreadable."""
+        return value
+
+    widget: ClassVar[str] = "text"
+    """How a page asks for one: `file` or `text`."""
+    accept: ClassVar[str] = ""
+    """The media types a file widget takes."""
+
+
+class Answer(Kind):
+    """A kind that can be the answer of a task: how a network's outputs are trained, measured and read."""
+
+    metric: ClassVar[Metric]
+    """What the best weights are chosen by, on the validation split."""
+
+    @property
+    @abstractmethod
+    def num_outputs(self) -> int:
+        """How many numbers the network's last layer gives for one row."""
+
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        """A scalar, the mean over the batch."""
+
+    @abstractmethod
+    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int]]:
+        """name -> (sum, count), additive over batches, processes and clients; cheap enough for every step."""
+
+    def blend(self, target: Tensor, keep: Tensor) -> Tensor:
+        """Targets of which sample i keeps keep[i] (B,) and takes the rest from sample i - 1, for mixup and the like."""
+        raise BadInput(f"answers of kind {self.key} cannot be blended: switch augment.mixup and augment.cutmix off")
+
+    def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs with what `decode` reads added, e.g. probabilities. Tensors only: it is exported with the model."""
+        return outputs
+
+    @abstractmethod
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Finished outputs of B rows as B JSON-able answers."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
+        """Metrics of decoded predictions against raw answers. A second way to the figures that `measure` sums."""
+
+    @abstractmethod
+    def baseline(self) -> dict[str, Any]:
+        """The best prediction that ignores the input, known from the training rows: what a network has to beat."""
+
+    def proportions(self) -> tuple[str, ...]:
+        """The scores that are shares of rows, so that their interval is Wilson's; the others are bootstrapped."""
+        return ()
+
+    def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
+        """How wrong a prediction is: 0 when right, larger for worse. The report shows the largest first."""
+        return 0.0
+
+    def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
+        """Tables and plots that a report shows for this kind of answer."""
+        return []
+
+    def chance_loss(self) -> float | None:
+        """The loss of a network that knows nothing yet, or None where no such number is known."""
+        return None
+
+    @classmethod
+    def stratum(cls, value: Any) -> str | None:
+        """Rows of one stratum are shared out evenly by a split; None where the notion makes no sense."""
+        return None
+
+    @classmethod
+    def caption(cls, value: Any) -> str:
+        """A raw answer in a few words."""
+        return str(value)
+
+    @classmethod
+    def predicted_caption(cls, prediction: Mapping[str, Any]) -> str:
+        """A decoded prediction in a few words."""
+        return str(dict(prediction))

@@ -1,0 +1,197 @@
+"""Augmentation of pictures: batched, on the batch's device, one resampling for all geometry.
+
+What a sample undergoes depends only on (seed, epoch, its index), see rng.py. Shapes: B rows, C channels, H, W.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from ..kind import Batch, Blend
+from ..recipe import Section
+from ..rng import SampleRandom
+
+__all__ = ["ImageAugment", "augment_images"]
+
+
+class ImageAugment(Section):
+    """Random changes to training pictures. Every amount is a largest value; 0 switches it off."""
+
+    key = "augment"
+
+    name: Literal["default", "none"] = "default"
+    """`none` switches all of it off, whatever the other keys say."""
+    rotate: float = Field(0.0, ge=0, le=180)
+    """Degrees, to either side."""
+    scale: float = Field(0.0, ge=0, lt=1)
+    """Share by which a picture grows or shrinks: 0.1 is 0.9 to 1.1."""
+    shift: float = Field(0.0, ge=0, lt=1)
+    """Share of the side by which a picture moves, each way."""
+    shear: float = Field(0.0, ge=0, le=45)
+    """Degrees, to either side."""
+    crop: float = Field(0.0, ge=0, lt=1)
+    """Share of the area that a random crop may lose before it is resized back."""
+    flip: float = Field(0.0, ge=0, le=1)
+    """Probability of a left-right flip. Off by default: a flipped digit, letter or road sign is another one."""
+    colour: float = Field(0.0, ge=0, le=1)
+    """Brightness, contrast and saturation each change by up to this share."""
+    erase: float = Field(0.0, ge=0, le=1)
+    """Probability that a rectangle of 2 to 33 % of the area is replaced by the picture's mean (Zhong et al., 2017)."""
+    mixup: float = Field(0.0, ge=0, le=4)
+    """alpha of mixup: pictures and targets are blended in pairs by a Beta(alpha, alpha) share (Zhang et al., 2018)."""
+    cutmix: float = Field(0.0, ge=0, le=4)
+    """alpha of cutmix: a rectangle comes from another picture, targets in proportion (Yun et al., 2019)."""
+    randaugment: int = Field(0, ge=0, le=8)
+    """Operations applied to each picture, drawn from ten, as in RandAugment (Cubuk et al., 2020)."""
+    magnitude: float = Field(0.3, ge=0, le=1)
+    """Strength of those operations, from 0 to 1."""
+
+    @property
+    def active(self) -> bool:
+        amounts = self.rotate, self.scale, self.shift, self.shear, self.crop, self.flip, self.colour, self.erase
+        return self.name != "none" and any((*amounts, self.mixup, self.cutmix, self.randaugment))
+
+
+def augment_images(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+    """`batch.inputs[role]` (B, C, H, W) in 0..255 becomes a float32 variant; mixup and cutmix blend the targets too."""
+    if not recipe.active:
+        return batch
+    images = batch.inputs[role].float()
+    chosen = _draw_operations(recipe, rng, len(images))
+    images = _geometry(recipe, images, rng, chosen)
+    images = _colours(recipe, images, rng, chosen)
+    if recipe.erase:
+        images = _erase(recipe.erase, images, rng)
+    batch = replace(batch, inputs={**batch.inputs, role: images})
+    if recipe.mixup or recipe.cutmix:
+        batch = _mix_pairs(recipe, role, batch, rng, blend)
+    return batch
+
+
+# RandAugment's operations: five of geometry, merged into the one resampling, and five of colour.
+_OPERATIONS = (
+    "rotate",
+    "shear_x",
+    "shear_y",
+    "shift_x",
+    "shift_y",
+    "brightness",
+    "contrast",
+    "saturation",
+    "posterize",
+    "solarize",
+)
+
+
+def _draw_operations(recipe: ImageAugment, rng: SampleRandom, num: int) -> dict[str, Tensor]:
+    """operation -> (B,) signed strength in -1..1; 0 for a sample that does not undergo it. Empty when off."""
+    if not recipe.randaugment:
+        return {}
+    rank = rng.uniform(len(_OPERATIONS)).argsort(1).argsort(1)
+    sign = (rng.uniform(len(_OPERATIONS)) < 0.5).float() * 2 - 1
+    strength = (rank < recipe.randaugment) * sign * recipe.magnitude  # (B, operations)
+    return {name: strength[:, i] for i, name in enumerate(_OPERATIONS)}
+
+
+def _geometry(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]) -> Tensor:
+    """Rotation, scale, shear, shift, crop and flip as one affine map and one bilinear resampling."""
+    amounts = recipe.rotate, recipe.scale, recipe.shift, recipe.shear, recipe.crop
+    if not (any(amounts) or chosen):
+        return _flip(recipe.flip, images, rng) if recipe.flip else images
+    height, width = images.shape[2:]
+    angle, grow, shift_x, shift_y, shear_x, area, place_x, place_y = rng.uniform(8, -1, 1).unbind(1)
+    zero = torch.zeros_like(angle)
+    angle = angle * math.radians(recipe.rotate) + chosen.get("rotate", zero) * math.radians(30)
+    shear_x = shear_x * math.tan(math.radians(recipe.shear)) + chosen.get("shear_x", zero) * 0.3
+    shear_y = chosen.get("shear_y", zero) * 0.3
+    side = (1 - recipe.crop * (area + 1) / 2).sqrt()  # of the crop, as a share of the picture's
+    zoom = side / (1 + grow * recipe.scale)
+    shift_x = shift_x * 2 * recipe.shift + place_x * (1 - side) + chosen.get("shift_x", zero) * 0.6
+    shift_y = shift_y * 2 * recipe.shift + place_y * (1 - side) + chosen.get("shift_y", zero) * 0.6
+    mirror = 1 - 2 * (rng.uniform(1)[:, 0] < recipe.flip).float() if recipe.flip else 1 - zero
+    cos, sin = angle.cos() * zoom, angle.sin() * zoom
+    aspect = height / width  # coordinates run from -1 to 1 on either side: rotation needs equal units
+    row_x = torch.stack([(cos + sin * shear_y) * mirror, (cos * shear_x + sin) * aspect, shift_x], 1)
+    row_y = torch.stack([(cos * shear_y - sin) * mirror / aspect, cos - sin * shear_x, shift_y], 1)
+    grid = F.affine_grid(torch.stack([row_x, row_y], 1), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _flip(probability: float, images: Tensor, rng: SampleRandom) -> Tensor:
+    flipped = rng.uniform(1)[:, :, None, None] < probability
+    return torch.where(flipped, images.flip(3), images)
+
+
+def _colours(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]) -> Tensor:
+    if not (recipe.colour or chosen):
+        return images
+    zero = torch.zeros(len(images), device=images.device)
+    brightness, contrast, saturation = (
+        (1 + amount * recipe.colour + chosen.get(name, zero) * 0.9)[:, None, None, None]
+        for amount, name in zip(rng.uniform(3, -1, 1).unbind(1), ("brightness", "contrast", "saturation"), strict=True)
+    )
+    images = images * brightness
+    images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast)
+    if images.shape[1] == 3:
+        images = torch.lerp(images.mean(1, keepdim=True), images, saturation)
+    images = images.clamp(0, 255)
+    if chosen:
+        step = 2 ** (chosen["posterize"].abs() * 5).round()[:, None, None, None]  # keeps 8 to 3 bits
+        images = (images / step).floor() * step
+        threshold = (255 * (1 - chosen["solarize"].abs()))[:, None, None, None]
+        images = torch.where(images > threshold, 255 - images, images)
+    return images
+
+
+def _rectangle(area: Tensor, rng: SampleRandom, height: int, width: int) -> Tensor:
+    """(B, 1, H, W) true inside a rectangle of that share of the picture, at a random place and aspect."""
+    aspect, x, y = rng.uniform(3).unbind(1)
+    ratio = (0.3 * (1 / 0.3**2) ** aspect).sqrt()  # log-uniform between 0.3 and 1 / 0.3
+    tall = (area.sqrt() * ratio).clamp(max=1) * height
+    wide = (area.sqrt() / ratio).clamp(max=1) * width
+    rows = torch.arange(height, device=area.device)[None, :, None] + 0.5
+    columns = torch.arange(width, device=area.device)[None, None, :] + 0.5
+    top, left = (y * (height - tall))[:, None, None], (x * (width - wide))[:, None, None]
+    inside = (rows >= top) & (rows < top + tall[:, None, None])
+    inside = inside & (columns >= left) & (columns < left + wide[:, None, None])
+    return inside[:, None]
+
+
+def _erase(probability: float, images: Tensor, rng: SampleRandom) -> Tensor:
+    chance, area = rng.uniform(2).unbind(1)
+    mask = _rectangle(0.02 + area * 0.31, rng, *images.shape[2:])
+    mask = mask & (chance < probability)[:, None, None, None]
+    return torch.where(mask, images.mean((2, 3), keepdim=True), images)
+
+
+def _mix_pairs(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+    """Blend each sample with the next one of its batch; a sample with both on draws which of the two it gets."""
+    images = batch.inputs[role]
+    other = images.roll(1, 0)
+    use_cutmix = rng.uniform(1)[:, 0] < (0.5 if recipe.mixup and recipe.cutmix else float(recipe.cutmix > 0))
+    keep = torch.ones(len(images), device=images.device)
+    if recipe.mixup:
+        share = _beta(recipe.mixup, rng)
+        keep = torch.where(use_cutmix, keep, share)
+        images = torch.lerp(other, images, keep[:, None, None, None])
+    if recipe.cutmix:
+        share = _beta(recipe.cutmix, rng)
+        mask = _rectangle(1 - share, rng, *images.shape[2:]) & use_cutmix[:, None, None, None]
+        images = torch.where(mask, other, images)
+        keep = torch.where(use_cutmix, 1 - mask.float().mean((1, 2, 3)), keep)
+    return replace(batch, inputs={**batch.inputs, role: images}, targets=blend(batch.targets, keep))
+
+
+def _beta(alpha: float, rng: SampleRandom, tries: int = 64) -> Tensor:
+    """(B,) draws of Beta(alpha, alpha) by Johnk's method: the first of many tries that is accepted."""
+    u, v = (rng.uniform(tries, 1e-7, 1) ** (1 / alpha) for _ in range(2))
+    accepted = (u + v <= 1).float()
+    first = accepted.argmax(1, keepdim=True)
+    return (u / (u + v)).gather(1, first)[:, 0]

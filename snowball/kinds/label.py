@@ -1,0 +1,257 @@
+"""Label: one of a fixed set of classes. Logits (B, C) out, cross-entropy in, a class with its confidence back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from ..finding import BadInput, Finding
+from ..kind import Answer, Block, Metric, Unreadable
+from ..recipe import Recipe, Section
+
+__all__ = ["LabelKind", "LabelSection", "calibration_bins", "expected_calibration_error"]
+
+NUM_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
+TOP = 5  # classes named in a prediction
+
+
+class LabelSection(Section):
+    """How labels are trained."""
+
+    key = "label"
+
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """Label smoothing: this share of each target is spread over all classes (Szegedy et al., 2016)."""
+
+
+class LabelKind(Answer):
+    """State: `labels`, the class names in order, and `counts`, the training rows of each."""
+
+    key = "label"
+    sections = (LabelSection,)
+    metric: ClassVar[Metric] = Metric("accuracy", "max")
+
+    @classmethod
+    def read(cls, cell: Any) -> str:
+        text = str(cell).strip() if cell is not None else ""
+        if not text:
+            raise Unreadable("empty label")
+        return text
+
+    @classmethod
+    def fit(cls, values: Iterable[str], recipe: Recipe) -> dict[str, Any]:
+        counts: dict[str, int] = {}
+        for value in values:
+            counts[value] = counts.get(value, 0) + 1
+        labels = sorted(counts, key=_natural)
+        if len(labels) < 2:
+            raise BadInput(
+                f"only one class ({labels[0]!r}): a classifier needs at least two"
+                if labels
+                else "no readable label among the training rows"
+            )
+        return {"labels": labels, "counts": [counts[label] for label in labels]}
+
+    @property
+    def labels(self) -> list[str]:
+        labels: list[str] = self.state["labels"]
+        return labels
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.labels)
+
+    def encode(self, value: str) -> Tensor:
+        try:
+            return torch.tensor(self._index[value])
+        except KeyError:
+            raise Unreadable(f"label {value!r} does not occur among the training rows") from None
+
+    @property
+    def _index(self) -> dict[str, int]:
+        cached: dict[str, int] | None = self.__dict__.get("_index_cache")
+        if cached is None:
+            cached = self.__dict__["_index_cache"] = {label: i for i, label in enumerate(self.labels)}
+        return cached
+
+    @classmethod
+    def facts(cls, value: str) -> dict[str, Any]:
+        return {"label": value}
+
+    @classmethod
+    def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        counts: dict[str, int] = {}
+        for fact in facts:
+            counts[fact["label"]] = counts.get(fact["label"], 0) + 1
+        if len(counts) < 2:
+            return []
+        most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        findings = []
+        if counts[most] > 10 * counts[least]:
+            findings.append(
+                Finding(
+                    "class-imbalance",
+                    "warning",
+                    f"{most!r} has {counts[most]} rows and {least!r} {counts[least]}: accuracy will flatter",
+                    {"counts": counts},
+                    "look at f1 and the per-class table, or collect more of the rare classes",
+                )
+            )
+        rare = sorted(label for label, count in counts.items() if count < 5)
+        if rare:
+            findings.append(
+                Finding(
+                    "rare-classes",
+                    "warning",
+                    f"{len(rare)} classes have fewer than 5 rows: {', '.join(rare[:5])}",
+                    {"counts": {label: counts[label] for label in rare[:50]}},
+                    "collect more rows, or merge these classes",
+                )
+            )
+        return findings
+
+    def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        # target: (B,) class numbers, or (B, C) shares after mixup or cutmix
+        return F.cross_entropy(outputs["logits"].float(), target, label_smoothing=self.recipe[LabelSection].smoothing)
+
+    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int]]:
+        wanted = target if target.dim() == 1 else target.argmax(1)
+        return {"accuracy": ((outputs["logits"].argmax(1) == wanted).sum(), len(target))}
+
+    def blend(self, target: Tensor, keep: Tensor) -> Tensor:
+        shares = F.one_hot(target, self.num_outputs).float()  # (B, C)
+        return torch.lerp(shares.roll(1, 0), shares, keep[:, None])
+
+    def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {**outputs, "probabilities": outputs["logits"].float().softmax(1)}
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        probabilities = outputs["probabilities"]  # (B, C)
+        top = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+        answers = []
+        for row, order in zip(probabilities, top, strict=True):
+            shares = {self.labels[i]: float(row[i]) for i in order}
+            answers.append(
+                {"label": self.labels[order[0]], "confidence": float(row[order[0]]), "probabilities": shares}
+            )
+        return answers
+
+    def proportions(self) -> tuple[str, ...]:
+        return ("accuracy",)
+
+    def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
+        predicted, actual, confidence = self._arrays(predictions, answers)
+        f1 = _per_class(_confusion(predicted, actual, self.num_outputs))["f1"]
+        return {
+            "accuracy": float((predicted == actual).mean()),
+            "f1": float(np.nanmean(f1)),
+            "ece": expected_calibration_error(confidence, predicted == actual),
+        }
+
+    def baseline(self) -> dict[str, Any]:
+        counts: list[int] = self.state["counts"]
+        most = max(range(len(counts)), key=counts.__getitem__)
+        return {"label": self.labels[most], "confidence": counts[most] / sum(counts), "probabilities": {}}
+
+    def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
+        return 0.0 if prediction["label"] == answer else float(prediction["confidence"])
+
+    def chance_loss(self) -> float:
+        return math.log(self.num_outputs)
+
+    @classmethod
+    def stratum(cls, value: Any) -> str | None:
+        return str(value)
+
+    @classmethod
+    def predicted_caption(cls, prediction: Mapping[str, Any]) -> str:
+        return f"{prediction['label']} ({prediction['confidence']:.1%})"
+
+    def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
+        predicted, actual, confidence = self._arrays(predictions, answers)
+        confusion = _confusion(predicted, actual, self.num_outputs)
+        per_class = _per_class(confusion)
+        rows = [
+            [label, *(_rounded(per_class[name][i]) for name in ("precision", "recall", "f1")), int(confusion[i].sum())]
+            for i, label in enumerate(self.labels)
+        ]
+        counts, mean_confidence, accuracy = calibration_bins(confidence, predicted == actual)
+        filled = counts > 0
+        calibration = {
+            "x": [_rounded(x) for x in mean_confidence[filled]],
+            "series": {"accuracy": [_rounded(y) for y in accuracy[filled]]},
+            "diagonal": True,
+            "x_label": "confidence",
+            "y_label": "accuracy",
+            "counts": counts[filled].tolist(),
+        }
+        return [
+            Block("Per class", "table", {"columns": ["class", "precision", "recall", "f1", "rows"], "rows": rows}),
+            Block(
+                "Confusion",
+                "matrix",
+                {"labels": self.labels, "values": confusion.tolist()},
+                "rows: true class; columns: predicted",
+            ),
+            Block("Calibration", "lines", calibration, "a calibrated network's points lie on the diagonal"),
+        ]
+
+    def _arrays(
+        self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Predicted classes (N,), true classes (N,) and confidences (N,)."""
+        index = self._index
+        predicted = np.array([index[prediction["label"]] for prediction in predictions])
+        actual = np.array([index[answer] for answer in answers])
+        return predicted, actual, np.array([prediction["confidence"] for prediction in predictions])
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Sort 2 before 10, and numbers before words."""
+    if label.isdecimal() and len(label) < 16:
+        return 0, float(label), label
+    return 1, 0.0, label
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def _confusion(predicted: np.ndarray, actual: np.ndarray, num_classes: int) -> np.ndarray:
+    """(C, C) counts; row: true class, column: predicted class."""
+    flat = np.bincount(actual * num_classes + predicted, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def _per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class, (C,) each; NaN for a class that neither occurs nor is predicted."""
+    hits = np.diag(confusion).astype(float)
+    actual, predicted = confusion.sum(1), confusion.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"precision": hits / predicted, "recall": hits / actual, "f1": 2 * hits / (actual + predicted)}
+
+
+def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, mean confidence and accuracy in NUM_BINS equal bins of confidence; 0 where a bin is empty."""
+    bins = np.clip((confidence * NUM_BINS).astype(int), 0, NUM_BINS - 1)
+    counts = np.bincount(bins, minlength=NUM_BINS)
+    divisor = np.maximum(counts, 1)
+    mean_confidence = np.bincount(bins, weights=confidence, minlength=NUM_BINS) / divisor
+    return counts, mean_confidence, np.bincount(bins, weights=correct, minlength=NUM_BINS) / divisor
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """ECE over 15 equal bins (Guo et al., 2017, equation 3), from 0 to 1.
+
+    >>> expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False]))
+    0.4
+    """
+    counts, mean_confidence, accuracy = calibration_bins(confidence, correct)
+    return round(float((counts * np.abs(mean_confidence - accuracy)).sum() / max(len(confidence), 1)), 12)

@@ -1,0 +1,55 @@
+"""Table: rows with typed columns, read from whatever the user has. Cells stay unread until a kind reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .finding import BadInput, nearest
+
+__all__ = ["SPLITS", "Column", "Table"]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One typed column. `cells[i]` is what the source holds for row i: a path, bytes, an array or plain text."""
+
+    name: str
+    kind: str
+    cells: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with typed columns.
+
+    `split[i]` is `train`, `val`, `test` where the source says so, else `""`. `where(i)` says in the user's own
+    terms where row i stands (`labels.csv, row 17`). `defaults` are recipe values this data set is best served by,
+    as dotted keys; whatever the user says goes before them.
+    """
+
+    name: str
+    columns: Mapping[str, Column]
+    split: Sequence[str]
+    where: Callable[[int], str]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(column.cells) for name, column in self.columns.items()} | {"split": len(self.split)}
+        if len(set(lengths.values())) > 1:
+            raise BadInput(f"{self.name}: columns of unequal length {lengths}")
+        if not len(self):
+            raise BadInput(f"{self.name}: no rows")
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; a missing one is an error that names the nearest."""
+        if name not in self.columns:
+            known = ", ".join(self.columns)
+            raise BadInput(f"{self.name}: no column {name!r}; its columns are {known}{nearest(name, self.columns)}")
+        return self.columns[name]

@@ -1,0 +1,286 @@
+"""Task: which kinds are given and which is the answer, and the network between them.
+
+A task is one file in `tasks/`, found by folder scan. Everything but `model` is put together from the kinds; a task
+overrides what it does differently. Every capability is written against this class alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .finding import BadInput
+from .kind import Answer, Batch, Block, Kind, Metric, Unreadable
+from .recipe import SHARED, Recipe, Section
+from .table import Column, Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+    from torch import Tensor, nn
+
+    from .rng import SampleRandom
+
+__all__ = ["ColumnSchema", "Rows", "Schema", "Task", "choose_task", "kinds", "tasks"]
+
+FIT_ROWS = 2000  # rows a kind looks at to learn its state; enough for means and sizes, and quick on large sets
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """One role of a task: the source's column, its kind, and what the kind learned from the training rows."""
+
+    column: str
+    kind: str
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What the data taught: enough, with the recipe, to rebuild the task without the data. Kept as schema.json."""
+
+    task: str
+    columns: dict[str, ColumnSchema]
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Rows and content fingerprint of each split."""
+    origin: str = ""
+    """The data's name."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Schema:
+        columns = {role: ColumnSchema(**column) for role, column in value["columns"].items()}
+        return cls(value["task"], columns, dict(value["splits"]), value["origin"])
+
+
+class Rows(Sequence[tuple[dict[str, Any], Any]]):
+    """Rows of a table as (given, answer) raw values, read when asked for. Raises Unreadable for a bad cell."""
+
+    def __init__(self, task: Task, table: Table, index: Sequence[int]) -> None:
+        self.numbers = index
+        """Which rows of the table these are."""
+        self._answer_kind = task.answer_kind
+        self._answers = table.columns[task.schema.columns[task.answer_role].column].cells
+        self._given = {
+            role: (task.kinds[role], table.columns[task.schema.columns[role].column].cells) for role in task.given
+        }
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, position: Any) -> Any:
+        row = self.numbers[position]
+        return self.given(row), self.answer(row)
+
+    def given(self, row: int) -> dict[str, Any]:
+        return {role: kind.read(cells[row]) for role, (kind, cells) in self._given.items()}
+
+    def answer(self, row: int) -> Any:
+        return self._answer_kind.read(self._answers[row])
+
+
+class Task(ABC):
+    """A task bound to a recipe and to what the data taught; with a table it can also give its rows.
+
+    given / answer     raw values of one row          inputs / targets   tensors by role
+    outputs            what the model returns: a dict of tensors with B rows
+    """
+
+    name: ClassVar[str]
+    given: ClassVar[Mapping[str, str]]
+    """role -> kind of what the model sees."""
+    answer: ClassVar[tuple[str, str]]
+    """The role and the kind of what it is to answer."""
+    sections: ClassVar[tuple[type[Section], ...]] = ()
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named sets of recipe values: `preset=fast`."""
+    sample: ClassVar[str]
+    """The embedded sample that shows this task without a network."""
+    known_failures: ClassVar[Mapping[str, str]] = {}
+    """Check of the conformance suite -> why this task fails it, see testing.py."""
+
+    def __init__(self, recipe: Recipe, schema: Schema, table: Table | None = None) -> None:
+        self.recipe = recipe
+        self.schema = schema
+        self.table = table
+        self.rows_by_split: Mapping[str, Sequence[int]] = {}
+        known = kinds()
+        self.kinds: dict[str, Kind] = {
+            role: known[column.kind](recipe, column.state) for role, column in schema.columns.items()
+        }
+        self.answer_role = self.answer[0]
+        answer_kind = self.kinds[self.answer_role]
+        assert isinstance(answer_kind, Answer)
+        self.answer_kind: Answer = answer_kind
+
+    @classmethod
+    def section_types(cls) -> tuple[type[Section], ...]:
+        """Every section that a recipe of this task has."""
+        own = [section for kind in (*cls.given.values(), cls.answer[1]) for section in kinds()[kind].sections]
+        return (*SHARED, *dict.fromkeys(own), *cls.sections)
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Recipe values this task is best served by on such data, as dotted keys; `asked` (full keys) goes before."""
+        return {}
+
+    @classmethod
+    def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
+        """Values for the keys that were left to the task (`auto`), now that the data is known."""
+        return {}
+
+    @classmethod
+    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
+        """role -> column: the one the recipe names, else the first of the right kind."""
+        named = {cls.answer[0]: recipe.data.answer}
+        if recipe.data.given:
+            named |= dict(zip(cls.given, recipe.data.given.split(","), strict=False))
+        picked: dict[str, Column] = {}
+        for role, kind in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
+            name = named.get(role)
+            taken = {column.name for column in picked.values()}
+            matching = [c for c in table.columns.values() if c.kind == kind and c.name not in taken]
+            if name is None and not matching:
+                raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
+            picked[role] = table.column(name) if name else matching[0]
+        return picked
+
+    @classmethod
+    def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
+        """Learn each column's state from at most FIT_ROWS training rows, evenly spaced."""
+        step = max(1, len(train_rows) // FIT_ROWS)
+        columns: dict[str, ColumnSchema] = {}
+        for role, column in cls.pick_columns(table, recipe).items():
+            kind = kinds()[column.kind if role in cls.given else cls.answer[1]]
+            every = 1 if role == cls.answer[0] else step
+            state = kind.fit(_readable(kind, column, train_rows[::every]), recipe)
+            columns[role] = ColumnSchema(column.name, kind.key, state)
+        return Schema(cls.name, columns, origin=table.name)
+
+    @property
+    def metric(self) -> Metric:
+        return self.answer_kind.metric
+
+    def data(self, split: str) -> Rows:
+        """The readable rows of a split as a sequence of (given, answer)."""
+        if self.table is None:
+            raise BadInput(f"the data of this {self.name} run is not at hand; give it: snowball evaluate RUN DATA")
+        return Rows(self, self.table, self.rows_by_split[split])
+
+    def encode_given(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        return {role: self.kinds[role].encode(given[role]) for role in self.given}
+
+    def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One row as tensors. Pure and deterministic, so it is cached, and serving reuses it as it is."""
+        return self.encode_given(given), {self.answer_role: self.answer_kind.encode(answer)}
+
+    def augment(self, batch: Batch, rng: SampleRandom) -> Batch:
+        """A random variant of a training batch; each given kind in turn may change inputs and targets."""
+        for role in self.given:
+            batch = self.kinds[role].augment(role, batch, rng, self._blend)
+        return batch
+
+    def _blend(self, targets: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
+        return {role: self.answer_kind.blend(target, keep) for role, target in targets.items()}
+
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """A new network: called as `model(**inputs)`, it returns a dict of tensors."""
+
+    def loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """A scalar, the mean over the batch."""
+        return self.answer_kind.loss(outputs, batch.targets[self.answer_role])
+
+    def measure(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, tuple[Tensor, int]]:
+        """name -> (sum, count), additive over batches, processes and clients."""
+        return self.answer_kind.measure(outputs, batch.targets[self.answer_role])
+
+    def predict(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `decode` reads, from encoded inputs. A task that generates step by step overrides this."""
+        return self.answer_kind.finish(model(**inputs))
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Finished outputs as JSON-able answers."""
+        return self.answer_kind.decode(outputs)
+
+    def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
+        """Metrics of decoded predictions against raw answers."""
+        return self.answer_kind.score(predictions, answers)
+
+    def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
+        """Tables and plots for the report."""
+        return self.answer_kind.blocks(predictions, answers)
+
+    def draw(self, given: Mapping[str, Any]) -> Image.Image:
+        """A row as a picture; the first thing given stands for it."""
+        role = next(iter(self.given))
+        return self.kinds[role].draw(given[role])
+
+
+def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
+    for row in rows:
+        try:
+            yield kind.read(column.cells[row])
+        except Unreadable:
+            continue
+
+
+def _scan(package: ModuleType) -> Iterator[ModuleType]:
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            yield importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def kinds() -> dict[str, type[Kind]]:
+    """Every kind by its key: the classes named in the files of `kinds/`."""
+    if not _KINDS:
+        for module in _scan(importlib.import_module("snowball.kinds")):
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, Kind) and value.__module__ == module.__name__:
+                    _KINDS[value.key] = value
+    return _KINDS
+
+
+def tasks() -> dict[str, type[Task]]:
+    """Every task by its name: the classes named in the files of `tasks/`."""
+    if not _TASKS:
+        for module in _scan(importlib.import_module("snowball.tasks")):
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__:
+                    _TASKS[value.name] = value
+    return _TASKS
+
+
+_KINDS: dict[str, type[Kind]] = {}
+_TASKS: dict[str, type[Task]] = {}
+
+
+def choose_task(table: Table) -> type[Task]:
+    """The task that uses the most of a table's columns."""
+    held = [column.kind for column in table.columns.values()]
+
+    def fits(task: type[Task]) -> bool:
+        needed = [*task.given.values(), task.answer[1]]
+        return all(held.count(kind) >= needed.count(kind) for kind in needed)
+
+    matching = [task for task in tasks().values() if fits(task)]
+    if not matching:
+        shown = ", ".join(f"{column.name} ({column.kind})" for column in table.columns.values())
+        known = "; ".join(
+            f"{task.name}: {' + '.join(task.given.values())} -> {task.answer[1]}" for task in tasks().values()
+        )
+        raise BadInput(f"{table.name}: no task fits its columns {shown}. Known tasks: {known}")
+    return max(matching, key=lambda task: len(task.given))
+
+
+def fingerprint(digests: Sequence[str]) -> str:
+    """SHA-256 over the rows' digests, in order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

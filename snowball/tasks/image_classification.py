@@ -1,0 +1,62 @@
+"""Image classification: image -> label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ..design.image import ImageNetwork, ImageShape, image_body
+from ..recipe import Recipe
+from ..table import Table
+from ..task import Schema, Task
+
+__all__ = ["ImageClassification"]
+
+SMALL_TABLE = 20_000  # rows; with more, augmentation at this mildness no longer pays for its time
+
+
+class ImageClassification(Task):
+    """A network from pixels to one logit a class: outputs `logits` (B, classes)."""
+
+    name = "image-classification"
+    given: ClassVar[Mapping[str, str]] = {"image": "image"}
+    answer = ("label", "label")
+    sample = "digits"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # Fewest seconds to a good network on small pictures: one pass at a high rate. See docs/benchmarks.md.
+        "fast": {
+            "model.name": "simple_cnn",
+            "train.epochs": 1,
+            "train.batch_size": 96,
+            "optim.lr": 0.008,
+            "schedule.name": "onecycle",
+            "label.smoothing": 0.05,
+            "augment.name": "none",
+        },
+    }
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if len(table) < SMALL_TABLE:  # few pictures: small moves that change no meaning, and no flip
+            values |= {"augment.rotate": 10.0, "augment.scale": 0.1, "augment.shift": 0.1, "train.epochs": 30}
+        if asked.get("model.name") == "alexnet":
+            values["image.size"] = 227
+        return values
+
+    @classmethod
+    def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
+        if recipe.model.name != "auto":
+            return {}
+        state = schema.columns["image"].state
+        return {"model.name": "small_cnn" if max(state["height"], state["width"]) <= 64 else "resnet18"}
+
+    def model(self) -> nn.Module:
+        image = self.kinds["image"].state
+        asked = self.recipe.model
+        shape = ImageShape(
+            image["channels"], image["height"], image["width"], self.answer_kind.num_outputs, asked.dropout
+        )
+        return ImageNetwork(image_body(asked.name, shape), image["mean"], image["std"])

@@ -1,0 +1,364 @@
+"""The conformance suite: what every task must do, as named checks that anyone can run on a task of their own.
+
+>>> from snowball.testing import check_task
+>>> results = check_task("image-classification")  # doctest: +SKIP
+>>> [result.name for result in results if not result.passed]  # doctest: +SKIP
+[]
+
+`grid` turns the results into the README's table of tasks and capabilities. A task lists what it is known to fail in
+`known_failures`, with the reason; such a check passing is a failure too.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .collect.prepare import Prepared, prepare
+from .display import Display
+from .finding import BadInput
+from .kind import Batch
+from .recipe import Recipe, flatten
+from .run import Run
+from .storage import read_tensors
+from .task import Rows, Schema, Task, tasks
+from .training.checkpoint import newest_checkpoint
+from .training.loop import Totals
+from .training.preflight import preflight
+from .training.train import Interrupted, train
+
+__all__ = ["CAPABILITIES", "CHECKS", "Bench", "Check", "Result", "check_task", "grid"]
+
+CAPABILITIES = (
+    "audit",
+    "check",
+    "train",
+    "resume",
+    "evaluate",
+    "predict",
+    "export",
+    "serve",
+    "explain",
+    "shrink",
+    "tune",
+    "federate",
+)
+PLANNED = ("explain", "shrink", "tune", "federate")  # no check yet: the grid shows them as not there
+ROWS = 8  # rows in the small batches of the checks
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named check of one capability; `run` raises AssertionError with what it saw."""
+
+    name: str
+    capability: str
+    run: Callable[[Bench], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check's outcome on a task. `known` is the reason where the task lists it as a known failure."""
+
+    task: str
+    name: str
+    capability: str
+    passed: bool
+    reason: str = ""
+    known: str = ""
+
+    @property
+    def expected(self) -> bool:
+        """Strict: a known failure that passes is as wrong as a check that fails."""
+        return self.passed != bool(self.known)
+
+
+CHECKS: list[Check] = []
+
+
+def _check(capability: str) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
+    def register(run: Callable[[Bench], None]) -> Callable[[Bench], None]:
+        CHECKS.append(Check(run.__name__.strip("_").replace("_", "-"), capability, run))
+        return run
+
+    return register
+
+
+class Bench:
+    """A task on its sample, a fresh network, and a run trained in a temporary folder; each made once, when needed."""
+
+    def __init__(self, task_type: type[Task], source: str, keys: Mapping[str, Any], folder: Path) -> None:
+        self.task_type = task_type
+        self.source = source
+        self.keys = {"train.epochs": 3, **keys, "task": task_type.name}
+        self.folder = folder
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        return prepare(self.source, self.keys, Display(quiet=True))
+
+    @property
+    def task(self) -> Task:
+        return self.prepared.task
+
+    @cached_property
+    def model(self) -> nn.Module:
+        torch.manual_seed(0)
+        return self.task.model()
+
+    @cached_property
+    def batch(self) -> Batch:
+        rows = self.prepared.splits["train"]
+        return self.prepared.encoded.batch(torch.as_tensor(rows[:: max(1, len(rows) // ROWS)][:ROWS]))
+
+    @cached_property
+    def run(self) -> Run:
+        return train(self.source, self.keys, output=self.folder / "run", display=Display(quiet=True))
+
+    @cached_property
+    def onnx(self) -> Any:
+        from .deploy.session import OnnxPredictor
+
+        self.run.export(self.folder / "model.onnx")
+        return OnnxPredictor(self.folder / "model.onnx")
+
+    def rows(self, split: str = "test") -> Rows:
+        assert self.task.table is not None
+        return Rows(self.task, self.task.table, self.prepared.splits[split].tolist()[:ROWS])
+
+
+def check_task(
+    task: str | type[Task], source: str | None = None, keys: Mapping[str, Any] | None = None, checks: Iterable[str] = ()
+) -> list[Result]:
+    """Run the checks (all, or those named) on a task with its own sample or `source`; one result a check.
+
+    `keys` are recipe keys that make the training short and still long enough to learn something.
+    """
+    if isinstance(task, str) and task not in tasks():
+        raise BadInput(f"task {task!r} is not one of {', '.join(tasks())}")
+    task_type = tasks()[task] if isinstance(task, str) else task
+    wanted = set(checks)
+    if unknown := wanted - {check.name for check in CHECKS}:
+        raise BadInput(f"no check {', '.join(sorted(unknown))}; the checks are {', '.join(c.name for c in CHECKS)}")
+    with tempfile.TemporaryDirectory(prefix="snowball-check-") as folder:
+        bench = Bench(task_type, source or task_type.sample, keys or {}, Path(folder))
+        return [_result(check, bench) for check in CHECKS if not wanted or check.name in wanted]
+
+
+def _result(check: Check, bench: Bench) -> Result:
+    known = bench.task_type.known_failures.get(check.name, "")
+    try:
+        check.run(bench)
+    except Exception as error:  # whatever a task raises is this check's failure, not the suite's
+        return Result(
+            bench.task_type.name, check.name, check.capability, False, f"{type(error).__name__}: {error}", known
+        )
+    return Result(bench.task_type.name, check.name, check.capability, True, "", known)
+
+
+def grid(results: Sequence[Result]) -> str:
+    """A Markdown table: tasks down, capabilities across. `yes`, `no: which checks`, or `-` for not there yet."""
+    lines = ["| task | " + " | ".join(CAPABILITIES) + " |", "| --- |" + " --- |" * len(CAPABILITIES)]
+    for task in dict.fromkeys(result.task for result in results):
+        cells = []
+        for capability in CAPABILITIES:
+            own = [result for result in results if result.task == task and result.capability == capability]
+            failed = [result.name for result in own if not result.passed]
+            cells.append("no: " + ", ".join(failed) if failed else "yes" if own else "-")
+        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+@_check("audit")
+def _splits_disjoint(bench: Bench) -> None:
+    splits = {name: set(rows.tolist()) for name, rows in bench.prepared.splits.items()}
+    assert all(splits.values()), f"an empty split: { {name: len(rows) for name, rows in splits.items()} }"
+    assert sum(map(len, splits.values())) == len(set().union(*splits.values())), "a row stands in two splits"
+
+
+@_check("audit")
+def _data_stable(bench: Bench) -> None:
+    again = prepare(bench.source, bench.keys, Display(quiet=True)).task.schema
+    assert again == bench.task.schema, "reading the same data twice gave another schema or other splits"
+
+
+@_check("audit")
+def _encode_deterministic(bench: Bench) -> None:
+    for given, answer in bench.rows():
+        for first, second in zip(bench.task.encode(given, answer), bench.task.encode(given, answer), strict=True):
+            for role, tensor in first.items():
+                assert torch.equal(tensor, second[role]), f"{role}: encoding the same row twice gave other tensors"
+
+
+@_check("check")
+def _recipe_round_trips(bench: Bench) -> None:
+    import yaml
+
+    recipe = bench.task.recipe
+    again = Recipe.build(recipe.task, bench.task_type.section_types(), flatten(yaml.safe_load(recipe.to_yaml())))
+    assert again == recipe, "the recipe read back from its YAML differs"
+    schema = bench.task.schema
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema, "the schema read back differs"
+
+
+@_check("check")
+def _loss_is_a_mean(bench: Bench) -> None:
+    with torch.no_grad():
+        outputs = bench.model.eval()(**bench.batch.inputs)
+        whole = float(bench.task.loss(outputs, bench.batch))
+        singles = [
+            float(bench.task.loss(_part(outputs, i), _part_batch(bench.batch, i))) for i in range(len(bench.batch))
+        ]
+    mean = sum(singles) / len(singles)
+    assert abs(whole - mean) <= 1e-4 * max(1.0, abs(mean)), f"loss of the batch {whole}, mean over its rows {mean}"
+
+
+@_check("check")
+def _every_parameter_gets_a_gradient(bench: Bench) -> None:
+    bench.model.train().zero_grad()
+    torch.autograd.backward(bench.task.loss(bench.model(**bench.batch.inputs), bench.batch))
+    without = [
+        name for name, p in bench.model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
+    assert not without, f"no gradient reaches {', '.join(without)}"
+
+
+@_check("check")
+def _passes_its_own_preflight(bench: Bench) -> None:
+    rows = torch.as_tensor(bench.prepared.splits["train"])
+    errors = [f for f in preflight(bench.task, bench.model, bench.prepared.encoded, rows) if f.severity == "error"]
+    assert not errors, "; ".join(map(str, errors))
+
+
+@_check("train")
+def _learns(bench: Bench) -> None:
+    evaluation = json.loads((bench.run.path / "evaluation.json").read_text())
+    metric = bench.task.metric
+    value, constant = evaluation["metrics"][metric.name]["value"], evaluation["baseline"][metric.name]
+    assert metric.better(value, constant), f"{metric.name} {value} is not better than a constant answer's {constant}"
+
+
+@_check("train")
+def _augment_is_counted(bench: Bench) -> None:
+    from .rng import SampleRandom
+
+    batch = bench.batch
+    first = bench.task.augment(batch, SampleRandom(0, 1, batch.index))
+    again = bench.task.augment(batch, SampleRandom(0, 1, batch.index))
+    for role, tensor in first.inputs.items():
+        assert torch.equal(tensor, again.inputs[role]), (
+            f"{role}: augmenting twice with the same numbers gave other tensors"
+        )
+
+
+@_check("resume")
+def _resumes_bit_exactly(bench: Bench) -> None:
+    stopped = bench.folder / "stopped"
+    with suppress(Interrupted):
+        train(bench.source, bench.keys, output=stopped, display=_Stopper())
+    assert not Run(stopped).finished, "the run was not interrupted"
+    train(resume=stopped, data=None, asked={}, display=Display(quiet=True))
+    for name in ("model.safetensors", "last"):
+        whole, resumed = (_tensors(folder / name) for folder in (bench.run.path, stopped))
+        assert whole.keys() == resumed.keys(), f"{name}: other tensors"
+        differing = [key for key, tensor in whole.items() if not torch.equal(tensor, resumed[key])]
+        assert not differing, f"{name}: {len(differing)} tensors differ after a resume, e.g. {differing[0]}"
+
+
+@_check("evaluate")
+def _measure_additive(bench: Bench) -> None:
+    with torch.no_grad():
+        outputs = bench.model.eval()(**bench.batch.inputs)
+        whole, parts = Totals(), Totals()
+        whole.add(bench.task.measure(outputs, bench.batch), torch.zeros(()), len(bench.batch))
+        for i in range(len(bench.batch)):
+            parts.add(bench.task.measure(_part(outputs, i), _part_batch(bench.batch, i)), torch.zeros(()), 1)
+    for name, value in whole.means().items():
+        assert abs(value - parts.means()[name]) <= 1e-6 * max(1.0, abs(value)), (
+            f"{name}: {value} whole, {parts.means()[name]} by rows"
+        )
+
+
+@_check("evaluate")
+def _measure_equals_score(bench: Bench) -> None:
+    wrong = [finding for finding in bench.run.findings("evaluation") if finding.check == "metric-wrong"]
+    assert not wrong, "; ".join(map(str, wrong))
+
+
+@_check("predict")
+def _batch_equals_singles(bench: Bench) -> None:
+    with torch.no_grad():
+        whole = bench.task.predict(bench.model.eval(), bench.batch.inputs)
+        for i in range(len(bench.batch)):
+            single = bench.task.predict(bench.model, _part_batch(bench.batch, i).inputs)
+            for name, value in single.items():
+                assert torch.allclose(value, whole[name][i : i + 1], rtol=1e-4, atol=1e-5), (
+                    f"{name}: row {i} depends on its batch"
+                )
+
+
+@_check("predict")
+def _serves_from_given_alone(bench: Bench) -> None:
+    task, model = bench.run.task(), bench.run.model()
+    for given, _ in bench.rows():
+        encoded = {role: tensor[None] for role, tensor in task.encode_given(given).items()}
+        with torch.no_grad():
+            outputs = task.predict(model, encoded)
+        json.dumps(task.decode({name: value.numpy() for name, value in outputs.items()}), allow_nan=False)
+
+
+@_check("export")
+def _exports(bench: Bench) -> None:
+    assert bench.onnx.task.schema == bench.run.schema, "the exported file carries another schema"
+
+
+@_check("serve")
+def _served_equals_batched(bench: Bench) -> None:
+    encoded = [bench.onnx.task.encode_given(given) for given, _ in bench.rows()]
+    whole = bench.onnx.predict(encoded)
+    singles = [bench.onnx.predict([row])[0] for row in encoded]
+    shown = [bench.task.answer_kind.predicted_caption(answer) for answer in whole]
+    assert shown == [bench.task.answer_kind.predicted_caption(answer) for answer in singles], (
+        "answers depend on the batch"
+    )
+
+
+class _Stopper(Display):
+    """Sends this process SIGTERM in the middle of the second epoch, as an impatient machine would."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self._training = False
+
+    def start(self, what: str, total: int) -> None:
+        super().start(what, total)
+        self._training, self._stop_at = what == "epoch", total // 2
+
+    def advance(self, units: int = 1) -> None:
+        super().advance(units)
+        if self._training and self.done == self._stop_at:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    newest = newest_checkpoint(path) if path.is_dir() else path
+    assert newest is not None, f"{path}: no checkpoint"
+    return read_tensors(newest)[0]
+
+
+def _part(outputs: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
+    return {name: value[row : row + 1] for name, value in outputs.items()}
+
+
+def _part_batch(batch: Batch, row: int) -> Batch:
+    return Batch(_part(batch.inputs, row), _part(batch.targets, row), batch.index[row : row + 1])

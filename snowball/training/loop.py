@@ -1,0 +1,256 @@
+"""The training loop. It knows a task by its contract alone, and adds to a hand-written loop only what is shown.
+
+B rows in a batch; a step is one update of the weights, over `train.accumulate` batches.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..collect.encode import Encoded
+from ..finding import Finding, GateFailed
+from ..recipe import Recipe
+from ..rng import SampleRandom, epoch_order, mix
+from ..task import Task
+from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
+
+__all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows"]
+
+EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
+LOGGED_STEPS = 200  # steps that are logged over a whole training, beside every epoch
+
+
+class Totals:
+    """Sums of `measure` and of the loss, kept as tensors so that no step waits for a number."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, measures: Mapping[str, tuple[Tensor, int]], loss: Tensor, num_rows: int) -> None:
+        for name, (value, count) in {**measures, "loss": (loss.detach() * num_rows, num_rows)}.items():
+            if name in self.sums:
+                self.sums[name] += value
+                self.counts[name] += count
+            else:
+                self.sums[name] = value.to(torch.float64 if value.device.type != "mps" else torch.float32)
+                self.counts[name] = count
+
+    def means(self, prefix: str = "") -> dict[str, float]:
+        return {prefix + name: float(value) / self.counts[name] for name, value in sorted(self.sums.items())}
+
+
+@dataclass
+class Progress:
+    """Where a training stands, JSON-able; with the tensors of a checkpoint it is all that resuming needs."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    best: float | None = None
+    best_loss: float = math.inf
+    """Validation loss of the best epoch: between equal metrics the lower loss decides."""
+    best_epoch: int = -1
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of metrics.jsonl so far."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Counts of the running epoch's totals; their sums are tensors of the checkpoint."""
+
+    def epochs(self) -> list[dict[str, Any]]:
+        return [row for row in self.log if row["event"] == "epoch"]
+
+
+class Listener(Protocol):
+    """What a training tells while it runs. `stopping` is asked after every step."""
+
+    def stepped(self, trainer: Trainer, rows: int) -> None: ...
+    def logged(self, row: Mapping[str, Any]) -> None: ...
+    def improved(self, trainer: Trainer) -> None: ...
+    def stopping(self) -> bool: ...
+
+
+class Trainer:
+    """A model, its optimisers and where they stand. `run()` trains to the end, or until the listener stops it."""
+
+    def __init__(
+        self, task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor], precision: str
+    ) -> None:
+        self.task = task
+        self.recipe: Recipe = task.recipe
+        self.encoded = encoded
+        self.splits = splits
+        self.device = encoded.device
+        self.model = model
+        self.averaged = copy.deepcopy(model).eval() if self.recipe.train.ema else None
+        self.optimisers = build_optimisers(model, self.recipe.optim)
+        self.progress = Progress()
+        self.totals = Totals()
+        self.precision = precision
+        self._call: Callable[..., dict[str, Tensor]] = torch.compile(model) if self.recipe.train.compile else model
+        rows_per_step = self.recipe.train.batch_size * self.recipe.train.accumulate
+        self.steps_per_epoch = math.ceil(len(splits["train"]) / rows_per_step)
+        self.num_steps = self.steps_per_epoch * self.recipe.train.epochs
+
+    @property
+    def step(self) -> int:
+        return self.progress.epoch * self.steps_per_epoch + self.progress.step_in_epoch
+
+    @property
+    def best_model(self) -> nn.Module:
+        """The network that is validated and kept: the moving average where there is one."""
+        return self.model if self.averaged is None else self.averaged
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    def run(self, listener: Listener) -> None:
+        train, at = self.recipe.train, self.progress
+        while at.epoch < train.epochs and not self._out_of_patience():
+            started, first_step = time.perf_counter(), at.step_in_epoch
+            order = self.splits["train"][
+                epoch_order(len(self.splits["train"]), train.seed, at.epoch).to(self.encoded.index_device)
+            ]
+            val_losses = [row["val_loss"] for row in at.epochs()]
+            self.model.train()
+            for rows in islice(order.split(train.batch_size * train.accumulate), at.step_in_epoch, None):
+                factor = lr_factor(self.recipe.schedule, self.step, self.num_steps, self.steps_per_epoch, val_losses)
+                lr = set_lr(self.optimisers, factor)
+                self._update(rows)
+                at.step_in_epoch += 1
+                if self.step % max(1, self.num_steps // LOGGED_STEPS) == 0:
+                    self._log(listener, {"event": "step", **self.totals.means(), "lr": lr})
+                listener.stepped(self, len(rows))
+                if listener.stopping():
+                    return
+            seconds = time.perf_counter() - started
+            self._finish_epoch(listener, lr, seconds, at.step_in_epoch - first_step)
+
+    def _update(self, rows: Tensor) -> None:
+        """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all their rows."""
+        train = self.recipe.train
+        for part in rows.split(train.batch_size):
+            batch = self.encoded.batch(part)
+            batch = self.task.augment(batch, SampleRandom(train.seed, self.progress.epoch, batch.index))
+            with self.autocast():
+                outputs = self._call(**batch.inputs)
+                loss = self.task.loss(outputs, batch)
+            (loss if len(part) == len(rows) else loss * (len(part) / len(rows))).backward()
+            with torch.no_grad():
+                self.totals.add(self.task.measure(outputs, batch), loss, len(part))
+        if train.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        if self.averaged is not None:
+            self._average(self.averaged)
+
+    @torch.no_grad()
+    def _average(self, averaged: nn.Module) -> None:
+        decay = min(self.recipe.train.ema, (1 + self.step) / (10 + self.step))  # young averages forget faster
+        torch._foreach_lerp_(list(averaged.parameters()), list(self.model.parameters()), 1 - decay)
+        for mean, buffer in zip(averaged.buffers(), self.model.buffers(), strict=True):
+            mean.copy_(buffer)
+
+    def _finish_epoch(self, listener: Listener, lr: float, seconds: float, steps: int) -> None:
+        at = self.progress
+        trained = self.totals.means()
+        started = time.perf_counter()
+        validated = measure_rows(self.task, self.best_model, self.encoded, self.splits["val"], self.autocast())
+        num_rows = len(self.splits["train"]) * steps / self.steps_per_epoch
+        speed = {"seconds": seconds, "val_seconds": time.perf_counter() - started}
+        speed |= {"ms_per_step": 1000 * seconds / max(1, steps), "samples_per_second": num_rows / seconds}
+        metric = self.task.metric
+        value, loss = validated[metric.name], validated["loss"]
+        better = metric.better(value, at.best) or (value == at.best and loss < at.best_loss)
+        if better:
+            at.best, at.best_loss, at.best_epoch = value, loss, at.epoch
+        row = {"event": "epoch", **trained, **{f"val_{name}": v for name, v in validated.items()}, "lr": lr, **speed}
+        self._log(listener, {**row, "best": better})
+        at.epoch, at.step_in_epoch, self.totals = at.epoch + 1, 0, Totals()
+        if better:
+            listener.improved(self)
+
+    def _log(self, listener: Listener, row: dict[str, Any]) -> None:
+        row = {"epoch": self.progress.epoch, "step": self.step, **row}
+        self.progress.log.append(row)
+        listener.logged(row)
+        if not math.isfinite(row["loss"]):
+            finding = Finding(
+                "non-finite",
+                "error",
+                f"the training loss is {row['loss']} at step {row['step']}",
+                {"step": row["step"], "lr": row["lr"]},
+                "lower optim.lr, set train.clip=1, or look for NaN in the data",
+            )
+            raise GateFailed(f"training stopped: {finding.message}", [finding])
+
+    def _out_of_patience(self) -> bool:
+        patience = self.recipe.train.patience
+        return (
+            patience > 0 and self.progress.epoch - 1 - self.progress.best_epoch >= patience and self.progress.epoch > 0
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a checkpoint holds as tensors: weights, averages, optimisers, running totals, random states."""
+        self.progress.counts = dict(self.totals.counts)
+        held = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        if self.averaged is not None:
+            held |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
+        held |= {f"totals/{name}": value for name, value in self.totals.sums.items()}
+        held["random/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            held["random/cuda"] = torch.cuda.get_rng_state(self.device)
+        return held | optimiser_tensors(self.optimisers)
+
+    def load(self, tensors: dict[str, Tensor], progress: Progress) -> None:
+        """Go back to where `tensors()` and `progress` were taken."""
+
+        def named(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_state_dict(named("model/"))
+        if self.averaged is not None:
+            self.averaged.load_state_dict(named("averaged/"))
+        load_optimiser_tensors(self.optimisers, tensors)
+        self.totals.sums = {name: value.to(self.device) for name, value in named("totals/").items()}
+        self.totals.counts = dict(progress.counts)
+        self.progress = progress
+        torch.set_rng_state(tensors["random/cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
+
+
+@torch.inference_mode()
+def measure_rows(
+    task: Task, model: nn.Module, encoded: Encoded, rows: Tensor, context: AbstractContextManager[Any] | None = None
+) -> dict[str, float]:
+    """The means of `measure` and of the loss over rows, in evaluation mode; the model's mode is put back after."""
+    totals, was_training = Totals(), model.training
+    model.eval()
+    with context or nullcontext():
+        for batch in encoded.batches(rows, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+            outputs = model(**batch.inputs)
+            totals.add(task.measure(outputs, batch), task.loss(outputs, batch), len(batch))
+    model.train(was_training)
+    return totals.means()
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch's own generators: initial weights and dropout. Data order and augmentation are counted, see rng.py."""
+    torch.manual_seed(mix(seed, 0))
+
+
+def as_rows(splits: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    """Row numbers of each split as tensors on the device."""
+    return {name: torch.as_tensor(rows, dtype=torch.int64, device=device) for name, rows in splits.items()}

@@ -1,0 +1,127 @@
+"""Optimisers and schedules. A schedule is a function of the step (and of past validation losses), not a machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..recipe import OptimSection, ScheduleSection
+
+__all__ = ["build_optimisers", "lr_factor"]
+
+_MUON_ADAMW_SHARE = 0.05  # Muon's own rate suits orthogonal updates of unit size; AdamW's part takes this share of it
+
+
+def build_optimisers(model: nn.Module, recipe: OptimSection) -> list[torch.optim.Optimizer]:
+    """One optimiser, or two for Muon. Each group keeps its peak rate as `peak_lr`; biases and norms never decay."""
+    trainable: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert recipe.lr is not None
+    if recipe.name != "muon":
+        return [_one(recipe.name, trainable, recipe.lr, recipe)]
+    hidden = _hidden_matrices(model)
+    others = [parameter for parameter in trainable if not any(parameter is matrix for matrix in hidden)]
+    built = [_one("adamw", others, recipe.lr * _MUON_ADAMW_SHARE, recipe)] if others else []
+    if hidden:
+        groups: list[dict[str, Any]] = [{"params": hidden, "peak_lr": recipe.lr}]
+        decay, momentum, nesterov = recipe.weight_decay, recipe.momentum, recipe.nesterov
+        built.append(torch.optim.Muon(groups, recipe.lr, decay, momentum=momentum, nesterov=nesterov))
+    return built
+
+
+def _one(name: str, parameters: list[Tensor], lr: float, recipe: OptimSection) -> torch.optim.Optimizer:
+    decayed = [p for p in parameters if p.dim() >= 2]
+    plain = [p for p in parameters if p.dim() < 2]
+    groups = [
+        {"params": group, "weight_decay": decay, "peak_lr": lr}
+        for group, decay in ((decayed, recipe.weight_decay), (plain, 0.0))
+        if group
+    ]
+    if name == "sgd":
+        nesterov = recipe.nesterov and recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=lr, betas=recipe.betas, fused=True)
+
+
+def _hidden_matrices(model: nn.Module) -> list[Tensor]:
+    """The weights of linear layers but the last: Muon is meant for neither embeddings nor the classifier."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return [module.weight for module in linear[:-1] if module.weight.requires_grad]
+
+
+def lr_factor(
+    recipe: ScheduleSection, step: int, num_steps: int, steps_per_epoch: int, val_losses: Sequence[float]
+) -> float:
+    """The learning rate of `step` (from 0), as a factor of its peak.
+
+    >>> [round(lr_factor(ScheduleSection(name="cosine"), s, 5, 5, []), 2) for s in (0, 2, 4)]
+    [1.0, 0.5, 0.0]
+    """
+    warmup = recipe.warmup or (0.3 if recipe.name == "onecycle" else 0.0)
+    rise = math.ceil(warmup * num_steps)
+    if step < rise:
+        return (step + 1) / rise
+    if recipe.name == "constant":
+        return 1.0
+    if recipe.name == "step":
+        return max(recipe.floor, recipe.gamma ** (step // steps_per_epoch // recipe.every))
+    if recipe.name == "plateau":
+        return max(recipe.floor, recipe.gamma ** _falls(val_losses, recipe.patience))
+    done = (step - rise) / max(1, num_steps - 1 - rise)
+    return recipe.floor + (1 - recipe.floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _falls(val_losses: Sequence[float], patience: int) -> int:
+    """How often the validation loss went `patience` epochs without a new lowest value; each fall counts anew."""
+    lowest, waited, falls = math.inf, 0, 0
+    for loss in val_losses:
+        if loss < lowest:
+            lowest, waited = loss, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                falls, waited = falls + 1, 0
+    return falls
+
+
+def set_lr(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> float:
+    """Give every group its peak rate times `factor`; returns the first group's rate."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+    first: float = optimisers[0].param_groups[0]["lr"]
+    return first
+
+
+def optimiser_tensors(optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Every tensor of the optimisers' state, named `optim/NUMBER/PARAMETER/KEY`."""
+    return {
+        f"optim/{number}/{parameter}/{key}": value
+        for number, optimiser in enumerate(optimisers)
+        for parameter, state in optimiser.state_dict()["state"].items()
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_optimiser_tensors(optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
+    """The inverse of `optimiser_tensors`; groups and rates come from the recipe.
+
+    A state tensor gets its parameter's memory layout back: files hold contiguous tensors, and the fused kernels walk
+    both by address, so that a channels-last weight with a contiguous average would be updated with another weight's.
+    """
+    for number, optimiser in enumerate(optimisers):
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(f"optim/{number}/"):
+                _, _, parameter, key = name.split("/")
+                like = parameters[int(parameter)]
+                if value.shape == like.shape:
+                    value = torch.empty_like(like, dtype=value.dtype).copy_(value)
+                state.setdefault(int(parameter), {})[key] = value
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -1,0 +1,162 @@
+"""Pre-flight: cheap experiments before step 0 that a healthy task, network and data set pass.
+
+Each is a differential test with its own control rather than a tuned threshold; where a threshold stays, its reason
+stands beside it. The network under test is a copy, and torch's random state is put back.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..collect.encode import Encoded
+from ..finding import Finding, Severity, worst_first
+from ..kind import Batch
+from ..rng import SampleRandom
+from ..task import Task
+
+__all__ = ["preflight"]
+
+ROWS = 32  # rows in the batch of the checks: enough to hold several classes, few enough to overfit in a second
+FIT_STEPS = 100
+FIT_LR = 3e-3
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What the checks look at: a task, a fresh network, and one training batch as it is and augmented."""
+
+    task: Task
+    model: nn.Module
+    batch: Batch
+    augmented: Batch
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        return self.task.loss(model(**batch.inputs), batch)
+
+
+def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor) -> list[Finding]:
+    """Run every check on copies of `model`; returns findings, worst first."""
+    step = max(1, len(train_rows) // ROWS)
+    batch = encoded.batch(train_rows[::step][:ROWS])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        augmented = task.augment(batch, SampleRandom(0, 0, batch.index))
+        subject = _Subject(task, model, batch, augmented)
+        found = [
+            finding for check in (_input_scale, _initial_loss, _batch_mixing, _learning) for finding in check(subject)
+        ]
+    return worst_first(found)
+
+
+def _input_scale(subject: _Subject) -> Iterator[Finding]:
+    for role, tensor in subject.augmented.inputs.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            yield Finding(
+                "non-finite", "error", f"input {role!r} holds NaN or infinity after augmentation", {}, "clean the data"
+            )
+        elif bool((tensor == tensor[:1]).all()) and len(tensor) > 1:
+            yield Finding(
+                "constant-input",
+                "error",
+                f"input {role!r} is the same in all {len(tensor)} rows",
+                {},
+                "look at the data",
+            )
+
+
+def _initial_loss(subject: _Subject) -> Iterator[Finding]:
+    """A network that knows nothing should lose what guessing loses: log C for C classes (Karpathy, 2019)."""
+    expected = subject.task.answer_kind.chance_loss()
+    if expected is None:
+        return
+    with torch.no_grad():
+        loss = float(subject.loss(copy.deepcopy(subject.model).train(), subject.batch))
+    evidence = {"loss": loss, "expected": expected}
+    if not math.isfinite(loss):
+        yield Finding(
+            "non-finite", "error", f"the loss before training is {loss}", evidence, "check inputs and initial weights"
+        )
+    elif loss > 2 * expected + 1:  # PyTorch's and timm's own initialisations stay within 0.5 of log C
+        message = (
+            f"the loss before training is {loss:.2f}, guessing gives {expected:.2f}: the first steps only undo this"
+        )
+        yield Finding("init-scale", "warning", message, evidence, "scale the last layer's initial weights down")
+
+
+def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
+    """In evaluation mode a row's outputs must not depend on other rows: its gradient by them is zero."""
+    model = copy.deepcopy(subject.model).eval()
+    inputs = {role: tensor.detach().float().requires_grad_() for role, tensor in subject.batch.inputs.items()}
+    outputs = model(**inputs)
+    row = len(subject.batch) // 2
+    score = torch.stack([value[row].float().square().sum() for value in outputs.values()]).sum()
+    gradients = torch.autograd.grad(score, list(inputs.values()), allow_unused=True)
+    for role, gradient in zip(inputs, gradients, strict=True):
+        if gradient is None or not bool(gradient[row].any()):
+            yield Finding(
+                "input-ignored", "error", f"the outputs do not depend on input {role!r}", {}, "use it, or leave it out"
+            )
+            continue
+        gradient[row] = 0
+        others = int(gradient.flatten(1).any(1).sum())
+        if others:
+            message = f"in evaluation mode a row's outputs depend on {others} other rows of its batch"
+            fix = "look for a view or reshape that mixes the batch dimension, or normalisation over it"
+            yield Finding("batch-mixing", "error", message, {"role": role, "rows": others}, fix)
+
+
+def _learning(subject: _Subject) -> Iterator[Finding]:
+    """One small batch can be learned by heart, and only by looking at it: a twin that sees zeros does worse."""
+    seeing, seeing_first = _fit(subject, subject.batch)
+    blank = {role: torch.zeros_like(tensor) for role, tensor in subject.batch.inputs.items()}
+    blind, _ = _fit(subject, Batch(blank, subject.batch.targets, subject.batch.index))
+    evidence = {
+        "before": seeing_first,
+        "after": seeing,
+        "zeroed_input": blind,
+        "steps": FIT_STEPS,
+        "rows": len(subject.batch),
+    }
+    if not math.isfinite(seeing):
+        yield Finding(
+            "non-finite", "error", f"the loss becomes {seeing} while learning one batch", evidence, "check the loss"
+        )
+    elif seeing > 0.5 * seeing_first:
+        message = f"{FIT_STEPS} steps on one batch took its loss only from {seeing_first:.3f} to {seeing:.3f}"
+        severity: Severity = "error" if seeing > 0.95 * seeing_first else "warning"
+        yield Finding(
+            "cannot-overfit",
+            severity,
+            message,
+            evidence,
+            "look for a cut gradient, a wrong loss, or targets that do not belong",
+        )
+    elif seeing > 0.9 * blind:
+        message = f"with its input zeroed the network learns one batch as well ({blind:.3f} against {seeing:.3f})"
+        yield Finding(
+            "input-ignored", "warning", message, evidence, "look at the input: constant, shuffled, or scaled to nothing"
+        )
+
+
+def _fit(subject: _Subject, batch: Batch) -> tuple[float, float]:
+    """Loss after and before FIT_STEPS of Adam on one batch, dropout off; stops early once the loss is a tenth."""
+    model = copy.deepcopy(subject.model).train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    optimiser = torch.optim.Adam(model.parameters(), lr=FIT_LR)
+    first = loss = subject.loss(model, batch)
+    for step in range(FIT_STEPS):
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss = subject.loss(model, batch)
+        if step % 10 == 9 and float(loss.detach()) < 0.1 * float(first.detach()):
+            break
+    return float(loss.detach()), float(first.detach())

@@ -1,0 +1,254 @@
+"""Train: data → task → recipe → run folder → audit → pre-flight → loop → best weights → evaluation → manifest."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..collect.encode import Encoded
+from ..collect.prepare import Prepared, audit_prepared, prepare, prepare_run
+from ..display import Display
+from ..finding import BadInput, Finding, SnowballError
+from ..run import Run
+from ..storage import write_bytes
+from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from .loop import Trainer, as_rows, seed_everything
+from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
+from .preflight import preflight
+
+__all__ = ["Interrupted", "check_data", "train"]
+
+
+class Interrupted(SnowballError):
+    """Training was asked to stop; it did, after a checkpoint."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+def train(
+    data: str | None,
+    asked: Mapping[str, Any],
+    *,
+    output: Path | None = None,
+    resume: Path | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Train on `data` as `asked`, or go on with the run or checkpoint `resume`; returns the finished run."""
+    display = display or Display()
+    keep_freed_memory()
+    started = time.perf_counter()
+    if resume is not None:
+        run, prepared, checkpoint = _reopen(resume, asked, display)
+    else:
+        if data is None:
+            raise BadInput("train what? snowball train DATA, e.g. snowball train digits")
+        run, prepared, checkpoint = None, prepare(data, asked, display), None
+    task = prepared.task
+    device = choose_device(task.recipe.train.device)
+    encoded = prepared.encoded.to(device)
+    splits = as_rows(prepared.splits, encoded.index_device)
+    _say_data(prepared, display)
+    trainer = _new_trainer(task, encoded, splits, device)
+    if run is None:
+        run = Run.create(output, task.recipe, task.schema, environment(device))
+        found = audit_prepared(prepared)
+        display.findings("audit", found, run.recipe.waive)
+        run.gate("audit", found)
+        if task.recipe.train.preflight:
+            found = preflight(task, trainer.model, encoded, splits["train"])
+            display.findings("pre-flight", found, run.recipe.waive)
+            run.gate("preflight", found)
+    if checkpoint is not None:
+        trainer.load(*load_checkpoint(checkpoint))
+        display.line(f"going on from {checkpoint}")
+    display.line(f"training {_network(trainer)} on {device}, {trainer.precision}, into {run.path}")
+    _fit(trainer, run, display)
+    return _finish(run, trainer, prepared, encoded, splits, display, started)
+
+
+def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
+    """The audit and the pre-flight that `train` would run on this data and recipe, without training."""
+    prepared = prepare(data, asked, display)
+    task = prepared.task
+    device = choose_device(task.recipe.train.device)
+    encoded = prepared.encoded.to(device)
+    rows = as_rows(prepared.splits, encoded.index_device)
+    seed_everything(task.recipe.train.seed)
+    return audit_prepared(prepared) + preflight(task, task.model().to(device), encoded, rows["train"])
+
+
+def _reopen(resume: Path, asked: Mapping[str, Any], display: Display) -> tuple[Run, Prepared, Path | None]:
+    """The run, its data and the checkpoint to go on from; None when it was stopped before its first."""
+    if asked:
+        raise BadInput(f"resume goes on with the run's own recipe; {', '.join(asked)} would change it")
+    is_checkpoint = resume.suffix == ".safetensors"
+    run = Run(resume.parent.parent if is_checkpoint else resume)
+    if run.finished:
+        raise BadInput(f"{run.path}: finished already; nothing to resume")
+    for leftover in run.path.rglob(".*.tmp"):  # of a write that was killed
+        leftover.unlink()
+    checkpoint = resume if is_checkpoint else newest_checkpoint(run.path / "last")
+    if checkpoint is not None:
+        load_checkpoint(checkpoint)  # refuse a damaged one before the data is read
+    return run, prepare_run(run, display), checkpoint
+
+
+def _new_trainer(task: Any, encoded: Encoded, splits: dict[str, torch.Tensor], device: torch.device) -> Trainer:
+    recipe = task.recipe
+    seed_everything(recipe.train.seed)
+    model = task.model().to(device)
+
+    def step(candidate: torch.nn.Module, batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = task.loss(candidate(**batch.inputs), batch)
+        return loss
+
+    batch = encoded.batch(splits["train"][: recipe.train.batch_size])
+    if choose_channels_last(recipe.train, model, step, batch, recipe.model.name):
+        model = model.to(memory_format=torch.channels_last)
+    return Trainer(task, model, encoded, splits, choose_precision(recipe.train.precision, device))
+
+
+def _fit(trainer: Trainer, run: Run, display: Display) -> None:
+    """The loop, with its checkpoints, its log and its interruptions."""
+    write_bytes(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in trainer.progress.log).encode())
+    recorder = _Recorder(run, trainer, display)
+    display.start("epoch", trainer.num_steps)
+    display.advance(trainer.step)
+    try:
+        with _signals(recorder), (run.path / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as recorder.file:
+            trainer.run(recorder)
+            save_checkpoint(run.path / "last", trainer)
+    except OSError as error:
+        raise BadInput(f"{run.path}: {error.strerror}; go on with: snowball train resume={run.path}") from error
+    finally:
+        display.stop()
+    if recorder.signal:
+        raise Interrupted(
+            f"stopped after step {trainer.step}; go on with: snowball train resume={run.path}", recorder.signal
+        )
+
+
+class _Recorder:
+    """Listens to the loop: writes checkpoints, the log and the best weights, and shows one line an epoch."""
+
+    file: Any
+
+    def __init__(self, run: Run, trainer: Trainer, display: Display) -> None:
+        self.signal = 0
+        self._run = run
+        self._display = display
+        self._every = trainer.recipe.train.checkpoint_seconds
+        self._saved = time.monotonic()
+        self._metric = name = trainer.task.metric.name
+        self._epochs = trainer.recipe.train.epochs
+        display.line(_columns(["epoch", "loss", name, "val_loss", f"val_{name}", "ms/step", "samples/s", "lr"]))
+
+    def stepped(self, trainer: Trainer, rows: int) -> None:
+        self._display.advance()
+        if time.monotonic() - self._saved >= self._every:
+            save_checkpoint(self._run.path / "last", trainer)
+            self._saved = time.monotonic()
+
+    def logged(self, row: Mapping[str, Any]) -> None:
+        self.file.write(json.dumps(row) + "\n")
+        if row["event"] == "epoch":
+            name = self._metric
+            values = [f"{row[key]:.4f}" for key in ("loss", name, "val_loss", f"val_{name}")]
+            speed = [f"{row['ms_per_step']:.2f}", f"{row['samples_per_second']:.0f}", f"{row['lr']:.2e}"]
+            done = f"{row['epoch'] + 1}/{self._epochs}"
+            self._display.line(_columns([done, *values, *speed]) + (" best" if row["best"] else ""))
+        else:
+            self._display.describe(f"epoch {row['epoch'] + 1} loss {row['loss']:.4f}")
+
+    def improved(self, trainer: Trainer) -> None:
+        self._run.save_model(trainer.best_model)
+
+    def stopping(self) -> bool:
+        return bool(self.signal)
+
+
+def _columns(cells: list[str]) -> str:
+    """Cells right-aligned in columns as wide as the longest usual header."""
+    return " ".join(f"{cell:>12}" for cell in cells)
+
+
+@contextmanager
+def _signals(recorder: _Recorder) -> Iterator[None]:
+    """SIGINT and SIGTERM end the loop after the running step; a second one acts as it always does."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        recorder.signal = number
+        signal.signal(number, before[number])
+
+    try:
+        before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: the caller keeps its own handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _finish(
+    run: Run,
+    trainer: Trainer,
+    prepared: Prepared,
+    encoded: Encoded,
+    splits: dict[str, torch.Tensor],
+    display: Display,
+    started: float,
+) -> Run:
+    """Evaluate the best weights on the test split, write the report and, last, the manifest."""
+    from ..evaluate import evaluate_rows
+
+    if not (run.path / "model.safetensors").is_file():
+        raise BadInput(f"{run.path}: no epoch gave a {trainer.task.metric.name} to choose weights by")
+    model = run.model().to(encoded.device)
+    findings = _training_findings(trainer)
+    display.findings("training", findings, run.recipe.waive)
+    run.record("training", findings)
+    evaluate_rows(run, trainer.task, model, encoded, splits["test"], "test", display)
+    run.seal()
+    display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
+    return run
+
+
+def _training_findings(trainer: Trainer) -> list[Finding]:
+    at = trainer.progress
+    found = []
+    if at.best_epoch == trainer.recipe.train.epochs - 1 and len(at.epochs()) > 2:
+        values = [row[f"val_{trainer.task.metric.name}"] for row in at.epochs()]
+        found.append(
+            Finding(
+                "still-improving",
+                "note",
+                "the last epoch was the best one",
+                {"epochs": len(values), "last": values[-3:]},
+                "more epochs may do better",
+            )
+        )
+    return found
+
+
+def _network(trainer: Trainer) -> str:
+    count = sum(parameter.numel() for parameter in trainer.model.parameters())
+    return f"{trainer.recipe.model.name} ({count:,} parameters)"
+
+
+def _say_data(prepared: Prepared, display: Display) -> None:
+    counts = ", ".join(f"{len(rows):,} {name}" for name, rows in prepared.splits.items())
+    schema = prepared.task.schema
+    display.line(f"{schema.origin}: {schema.task}, {counts}")
