@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import platform
 import resource
 import struct
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 DEFAULT_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist"
 EVAL_BATCH = 1000
 PARAMETERS = 121_930
+LOAD_BEFORE = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # well over 0: the machine was not quiet
 
 Bytes = NDArray[np.uint8]
 
@@ -102,6 +104,7 @@ def report(peer: str, packages: list[str], args: argparse.Namespace, **measured:
         "seed": args.seed,
         "threads": args.threads,
         "max_steps": args.max_steps,
+        "load_before": LOAD_BEFORE,
         **measured,
         "peak_rss_mb": peak_rss_mb(),
     }

@@ -52,7 +52,7 @@ def _left_out(name: str, splits: Sequence[str]) -> Finding:
 def _load(name: str) -> Any:
     """A Dataset, or a dict of them by split."""
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
         raise BadInput(f"hf:{name} needs Hugging Face's datasets: pip install 'snowball[hub]'") from error
     if not name:

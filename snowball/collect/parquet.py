@@ -19,7 +19,7 @@ from .media import kind_of_bytes, kind_of_path, kind_suffixes
 from .raw import Raw
 
 if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
 __all__ = ["ParquetCells", "class_names", "read_parquet", "with_class_names"]
 
@@ -34,7 +34,7 @@ def read_parquet(path: Path) -> Raw:
     A column of bytes, or of {bytes, path} as Hugging Face writes it, is the kind that its bytes begin like.
     Class names that Hugging Face keeps in the file's header take the place of class numbers.
     """
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     with _reporting(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -69,7 +69,7 @@ def _reporting(path: Path) -> Iterator[None]:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    import pyarrow.types as types  # type: ignore[import-untyped]
+    import pyarrow.types as types
 
     if types.is_dictionary(kind):
         return _is_plain(kind.value_type)

@@ -1,23 +1,115 @@
-"""Between requests and the session: a micro-batcher, and the counters that /metrics shows.
+"""The way of a prediction: a body is read into cells, cells are encoded in threads, rows are answered in batches.
 
-One worker thread runs the session. Rows that arrive while it runs make up the next batch, so batches grow with the
-load by themselves and a lone request waits for nobody. All counters live on the event loop: no locks.
+Bodies are hostile: whatever is wrong with one is an HTTPException with one clear line. One worker thread runs the
+session; rows that arrive while it runs make up the next batch, so batches grow with the load by themselves and a lone
+request waits for nobody. Counters live on the event loop: no locks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections import Counter
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import Generic, TypeVar
+from fnmatch import fnmatch
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Batcher", "Histogram", "Metrics", "QueueFull"]
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 
+from ..finding import nearest
+from ..kind import Unreadable
+from ..task import Task
+
+__all__ = ["Batcher", "Metrics", "Predictions", "QueueFull", "accepted"]
+
+Cells = dict[str, bytes | str]
+"""role -> the bytes of an upload or the text of a field, not yet read"""
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
+
+
+async def read_cells(request: Request, task: Task, max_inputs: int, max_bytes: int) -> list[Cells]:
+    """The inputs of a request: a form, JSON, or the one input itself as the body."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media == "application/json":
+        return _from_json(await request.body(), task, max_inputs)
+    if media == "multipart/form-data":
+        parts = max_inputs * len(task.given)
+        async with request.form(max_files=parts, max_fields=parts, max_part_size=max_bytes) as form:
+            fields: dict[str, list[bytes | str]] = {}
+            for name, value in form.multi_items():
+                fields.setdefault(name, []).append(await value.read() if isinstance(value, UploadFile) else value)
+        _check_names(fields, task)
+        counts = {name: len(values) for name, values in fields.items()}
+        if len(set(counts.values())) != 1 or max(counts.values()) > max_inputs:
+            raise HTTPException(400, f"1 to {max_inputs} of each field, as many of one as of another; got {counts}")
+        return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+    if any(fnmatch(media, pattern) for pattern in accepted(task)):
+        return [{role: await request.body() for role in task.given}]
+    known = ", ".join(("multipart/form-data", "application/json", *accepted(task)))
+    raise HTTPException(415, f"Content-Type {media!r} is not one of {known}")
+
+
+def accepted(task: Task) -> tuple[str, ...]:
+    """Media types of a body that is the one input itself; a task that is given more than one thing has none."""
+    if len(task.given) > 1:
+        return ()
+    accept = task.kinds[next(iter(task.given))].accept or "text/plain"
+    return tuple(part.strip() for part in accept.split(",") if "/" in part)
+
+
+def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
+    """`{"image": "..."}`, or several as `{"inputs": [{"image": "..."}, ...]}`."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from None
+    many = isinstance(value, dict) and "inputs" in value and "inputs" not in task.given
+    inputs = value["inputs"] if many else [value]
+    if many and value.keys() != {"inputs"}:
+        raise HTTPException(400, "beside inputs the body has no other field")
+    if not isinstance(inputs, list) or not 1 <= len(inputs) <= max_inputs:
+        raise HTTPException(400, f"inputs is not a list of 1 to {max_inputs} objects")
+    for one in inputs:
+        if not isinstance(one, dict):
+            form = ", ".join(f'"{role}": "..."' for role in task.given)
+            raise HTTPException(400, f"an input is an object: {{{form}}}")
+        _check_names(one, task)
+        for role, cell in one.items():
+            if not isinstance(cell, str):
+                raise HTTPException(400, f"{role}: not a string (a file is sent base64 encoded)")
+    return inputs
+
+
+def _check_names(found: Mapping[str, Any], task: Task) -> None:
+    known = f"the fields are {', '.join(task.given)}"
+    for name in found:
+        if name not in task.given:
+            raise HTTPException(400, f"unknown field {name[:50]!r}{nearest(name[:50], task.given)}; {known}")
+    for role in task.given:
+        if role not in found:
+            raise HTTPException(400, f"field {role!r} is missing; {known}")
+
+
+def encode(task: Task, cells: Cells, where: str = "") -> dict[str, Any]:
+    """One input as tensors. A kind that lives in files gets bytes only: `read` would open a text as a path.
+
+    `where` begins the line of an error, to tell one of several inputs."""
+    given = {}
+    for role, cell in cells.items():
+        kind = type(task.kinds[role])
+        try:
+            value = kind.from_request(cell)
+            if kind.suffixes and not isinstance(value, bytes):
+                raise Unreadable("not the bytes of a file")
+            given[role] = kind.read(value)
+        except Unreadable as error:
+            raise HTTPException(400, f"{where}{role}: {error}") from None
+    return task.encode_given(given)
 
 
 class QueueFull(Exception):
@@ -25,15 +117,11 @@ class QueueFull(Exception):
 
 
 class Batcher(Generic[Row, Answer]):
-    """Answers rows in batches. `run` maps rows to as many answers; it is called in one thread, never twice at a time.
+    """Answers rows in batches. `run` maps rows to as many answers; one thread calls it, never twice at a time.
 
     >>> async def double() -> list[int]:
-    ...     batcher = Batcher(lambda rows: [2 * row for row in rows], max_batch=8, max_wait_s=0.0, max_queue=100)
-    ...     batcher.start()
-    ...     try:
+    ...     async with Batcher(lambda rows: [2 * row for row in rows], 8, 0.0, 100) as batcher:
     ...         return await batcher.submit([1, 2, 3])
-    ...     finally:
-    ...         await batcher.stop()
     >>> asyncio.run(double())
     [2, 4, 6]
     """
@@ -41,7 +129,6 @@ class Batcher(Generic[Row, Answer]):
     def __init__(
         self,
         run: Callable[[Sequence[Row]], Sequence[Answer]],
-        *,
         max_batch: int,
         max_wait_s: float,
         max_queue: int,
@@ -52,7 +139,6 @@ class Batcher(Generic[Row, Answer]):
         self._queue: asyncio.Queue[tuple[Row, asyncio.Future[Answer]]] = asyncio.Queue()
         self._open: set[asyncio.Future[Answer]] = set()
         self._thread = ThreadPoolExecutor(1, "snowball-session")
-        self._worker: asyncio.Task[None] | None = None
         self._arriving = 0
 
     @property
@@ -60,15 +146,13 @@ class Batcher(Generic[Row, Answer]):
         """Rows in the queue."""
         return self._queue.qsize()
 
-    def start(self) -> None:
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+    async def __aenter__(self) -> Batcher[Row, Answer]:
+        self._worker = asyncio.create_task(self._work())
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *error: object) -> None:
         """End the worker; whoever still waits for an answer is cancelled."""
-        assert self._worker is not None
         self._worker.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._worker
         for future in list(self._open):
             future.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -92,13 +176,12 @@ class Batcher(Generic[Row, Answer]):
             self._open.add(future)
             future.add_done_callback(self._open.discard)
             self._queue.put_nowait((row, future))
-        return await asyncio.gather(*futures)  # cancelled with its caller: the worker skips such rows
+        return await asyncio.gather(*futures)  # cancelled with its caller; the worker then skips these rows
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            gathered = await self._gather()
-            batch = [(row, future) for row, future in gathered if not future.done()]
+            batch = [(row, future) for row, future in await self._gather() if not future.done()]
             if not batch:
                 continue
             self._observe(len(batch))
@@ -116,9 +199,7 @@ class Batcher(Generic[Row, Answer]):
         batch = [await self._queue.get()]
         with suppress(TimeoutError):
             async with asyncio.timeout(self._max_wait_s):
-                while len(batch) < self._max_batch:
-                    if self._queue.empty() and not self._arriving:
-                        break
+                while len(batch) < self._max_batch and (self._arriving or not self._queue.empty()):
                     batch.append(await self._queue.get())
         return batch
 
@@ -135,48 +216,81 @@ class Batcher(Generic[Row, Answer]):
             return [answer for row in rows for answer in self._answers([row])]
 
 
-class Histogram:
-    """Counts by upper bound, as Prometheus counts them."""
+class Predictions:
+    """From a request to its answers, within limits: predictions in progress, inputs, bytes and seconds of each."""
 
-    def __init__(self, *bounds: float) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
+    def __init__(
+        self, task: Task, batcher: Batcher[Mapping[str, Any], dict[str, Any]], max_concurrency: int, timeout_s: float
+    ) -> None:
+        self.task, self._batcher = task, batcher
+        self._max_concurrency, self._timeout_s = max_concurrency, timeout_s
+        self._readers = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "snowball-read")
+        self.in_progress = 0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    @property
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return self._batcher.waiting
 
-    def lines(self, name: str) -> Iterator[str]:
-        reached = 0
-        for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
-            reached += count
-            yield f'{name}_bucket{{le="{bound}"}} {reached}'
-        yield f"{name}_sum {self.total:.6f}"
-        yield f"{name}_count {reached}"
+    def stop(self) -> None:
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(self, request: Request, max_inputs: int, max_bytes: int) -> list[dict[str, Any]]:
+        busy = HTTPException(503, "too many predictions in progress: try again", {"Retry-After": "1"})
+        if self.in_progress >= self._max_concurrency:
+            raise busy
+        self.in_progress += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                cells = await read_cells(request, self.task, max_inputs, max_bytes)
+                with self._batcher.arriving():
+                    rows = await self._encode(cells)
+                return await self._batcher.submit(rows)
+        except TimeoutError:
+            raise HTTPException(504, f"not answered within {self._timeout_s:g} s") from None
+        except QueueFull:
+            raise busy from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the request ended before its body did") from None
+        finally:
+            self.in_progress -= 1
+
+    async def _encode(self, cells: list[Cells]) -> Sequence[Mapping[str, Any]]:
+        loop = asyncio.get_running_loop()
+        where = [f"input {n} of {len(cells)}: " if len(cells) > 1 else "" for n in range(1, len(cells) + 1)]
+        jobs = [
+            loop.run_in_executor(self._readers, encode, self.task, *one) for one in zip(cells, where, strict=True)
+        ]
+        try:
+            return await asyncio.gather(*jobs)
+        finally:
+            for job in jobs:  # where one has failed or the time is up, what has not begun need not begin
+                job.cancel()
 
 
 class Metrics:
-    """What /metrics shows, in Prometheus' text format 0.0.4."""
+    """Counters and histograms, shown in Prometheus' text format 0.0.4."""
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[str, int]] = Counter()  # by path and status
-        self.seconds = Histogram(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-        self.batch_rows = Histogram(1, 2, 4, 8, 16, 32, 64, 128, 256)
+        self._families: dict[tuple[str, str], dict[str, float]] = {}  # (name, type) -> sample -> value
 
-    def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
-        """`gauges`: name -> (help, value now)."""
-        lines = _head("snowball_requests_total", "counter", "Requests by path and status.")
-        for (path, status), count in sorted(self.requests.items()):
-            lines.append(f'snowball_requests_total{{path="{path}",status="{status}"}} {count}')
-        lines += _head("snowball_predict_seconds", "histogram", "Seconds from request to answer of POST /predict.")
-        lines += self.seconds.lines("snowball_predict_seconds")
-        lines += _head("snowball_batch_rows", "histogram", "Rows in each call of the session.")
-        lines += self.batch_rows.lines("snowball_batch_rows")
-        for name, (about, value) in gauges.items():
-            lines += [*_head(f"snowball_{name}", "gauge", about), f"snowball_{name} {value:g}"]
+    def count(self, name: str, labels: str) -> None:
+        family = self._families.setdefault((name, "counter"), {})
+        family[labels] = family.get(labels, 0) + 1
+
+    def observe(self, name: str, value: float, bounds: Sequence[float]) -> None:
+        """`bounds` are the buckets' upper bounds, rising, the same in every call."""
+        family = self._families.setdefault((name, "histogram"), {})
+        for bound in (*bounds, "+Inf"):
+            sample = f'_bucket{{le="{bound}"}}'
+            family[sample] = family.get(sample, 0) + (value <= float(bound))
+        family["_sum"] = family.get("_sum", 0) + value
+        family["_count"] = family.get("_count", 0) + 1
+
+    def text(self, **gauges: float) -> str:
+        families = {**self._families, **{(name, "gauge"): {"": value} for name, value in gauges.items()}}
+        lines = []
+        for (name, form), samples in families.items():
+            lines.append(f"# TYPE snowball_{name} {form}")
+            lines += [f"snowball_{name}{sample} {value:.10g}" for sample, value in samples.items()]
         return "\n".join(lines) + "\n"
-
-
-def _head(name: str, form: str, about: str) -> list[str]:
-    return [f"# HELP {name} {about}", f"# TYPE {name} {form}"]

@@ -12,13 +12,13 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ..finding import Finding, verdict
@@ -52,17 +52,26 @@ def write_report(run: Run, evaluation: Evaluation, pictures: Sequence[Image.Imag
     """Write report.html and card.md into the run folder. `pictures[i]` draws `evaluation.mistakes[i]`."""
     view = _view(run, evaluation)
     mistakes = [(m, *_picture(p)) for m, p in zip(evaluation.mistakes, pictures, strict=True)]
-    loader = PackageLoader("snowball.evaluate", "templates")
-    options: dict[str, Any] = {"loader": loader, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    html = Environment(autoescape=True, finalize=_figure, **options)
-    page = html.get_template("report.html.j2").render(
-        view, curves=_curves(run.log(), view["metric"]), parts=_parts(evaluation.blocks), mistakes=mistakes
-    )
-    markdown = Environment(autoescape=False, finalize=_markdown, keep_trailing_newline=True, **options)  # noqa: S701
-    card = markdown.get_template("card.md.j2").render(view)
+    curves, parts = _curves(run.log(), view["metric"]), _parts(evaluation.blocks)
+    page = _template("report.html.j2", True, _figure).render(view, curves=curves, parts=parts, mistakes=mistakes)
+    card = _template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
     write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))
     write_bytes(run.path / "card.md", card.encode("utf-8", "backslashreplace"))
+
+
+def _template(name: str, autoescape: bool, finalize: Callable[[Any], Any]) -> Template:
+    """`finalize` turns every value of the template into text."""
+    environment = Environment(
+        loader=PackageLoader("snowball.evaluate", "templates"),
+        autoescape=autoescape,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
 
 
 def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
@@ -117,7 +126,8 @@ class Found:
 def _found(run: Run, evaluation: Evaluation) -> list[Found]:
     """The findings of every stage, worst first; this evaluation's take the place of an earlier one's."""
     path = run.path / "findings.json"
-    stages = {name: [Finding(**row) for row in rows] for name, rows in (read_json(path) if path.is_file() else {}).items()}
+    kept = read_json(path) if path.is_file() else {}
+    stages = {stage: [Finding(**row) for row in rows] for stage, rows in kept.items()}
     stages["evaluation"] = evaluation.findings
     found = [
         Found(finding, stage, run.recipe.waive.get(finding.check), _evidence(finding))
@@ -149,15 +159,15 @@ def _gauge(score: Score, baseline: float | None) -> dict[str, float] | None:
 def _figure(value: Any) -> str:
     """A value as the page writes it: four decimals, thousands apart, an en dash for what is not known.
 
-    >>> _figure(0.97777), _figure(12345), _figure(2e-05), _figure(None), _figure("cat")
-    ('0.9778', '12,345', '2e-05', '–', 'cat')
+    >>> _figure(0.97777), _figure(12345), _figure(2e-05), _figure("cat")
+    ('0.9778', '12,345', '2e-05', 'cat')
     """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value != value:
-        return "–"
+        return "\N{EN DASH}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
@@ -272,7 +282,7 @@ def _plot(salt: str, axes: Axes, lines: Sequence[Line]) -> Plot | None:
     assert svg is not None
     told = "; ".join(f"{name} from {_figure(ys[0])} to {_figure(ys[-1])}" for name, _, ys in kept)
     summary = f"{axes.title} by {axes.x_label or 'x'}: {told}"
-    return Plot(axes, [name for name, _, _ in kept], svg[1], Markup(svg[2]), summary)  # noqa: S704 (numbers only)
+    return Plot(axes, [name for name, _, _ in kept], svg[1], Markup(svg[2]), summary)
 
 
 def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
@@ -286,17 +296,20 @@ def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
     axes_colour, grid_colour, line_colours = "#0a0b00", "#0a0b01", [f"#0a0b{10 + i}" for i in range(6)]
     dashes: list[Any] = ["-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5))]
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "text.usetex": False, "font.size": 9}):
-        figure = Figure(figsize=(4.2, 3.6 if wanted.diagonal else 2.4))
-        axes = figure.add_axes((0.125, 0.1, 0.86, 0.86))
+        width, height = 4.2, 4.0 if wanted.diagonal else 2.4  # inches; so are the margins
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((0.62 / width, 0.25 / height, 1 - 0.7 / width, 1 - 0.35 / height))
         for i, (_, xs, ys) in enumerate(lines):
             style = {"color": line_colours[i % len(line_colours)], "linestyle": dashes[i % len(dashes)]}
             dots = "o" if sum(map(math.isfinite, ys)) <= DOTTED else ""
             axes.plot(xs, ys, **style, linewidth=1.6, marker=dots, markersize=3.2, zorder=3)
         if wanted.mark is not None:
-            axes.axvline(wanted.mark, color=axes_colour, linewidth=0.9, linestyle=dashes[2])
+            axes.axvline(wanted.mark, color=axes_colour, linewidth=0.9, linestyle=(0, (2, 2)))
         if wanted.diagonal:
-            ends = np.array([axes.get_xlim(), axes.get_ylim()])
-            axes.plot([ends.min(), ends.max()], [ends.min(), ends.max()], color=axes_colour, linewidth=0.9, linestyle="--")
+            limits = np.array([axes.get_xlim(), axes.get_ylim()])
+            ends = limits.min(), limits.max()
+            axes.plot(ends, ends, color=axes_colour, linewidth=0.9, linestyle="--")
+            axes.set(xlim=ends, ylim=ends)
         if wanted.log_y:
             axes.set_yscale("log")
             axes.yaxis.set_minor_formatter(NullFormatter())
@@ -311,7 +324,8 @@ def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
         axes.patch.set_visible(False)
         figure.patch.set_visible(False)
         buffer = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        FigureCanvasSVG(figure)
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     svg = re.sub(r"<style.*?</style>|<!--.*?-->|<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1, axes_1: the same in every plot of the page
     return re.sub(r"#0a0b(\d\d)", r"var(--plot\1)", svg)
@@ -387,16 +401,16 @@ def _part(number: int, block: Block) -> Part:
         shown = _matrix(content["labels"], content["values"])
         if isinstance(shown, Matrix):
             return Part(block, matrix=shown, note=block.note)
-        note = f"the {len(shown.rows)} largest entries off the diagonal, of {len(content['labels']):,} classes; {block.note}"
-        return Part(block, table=shown, note=note.removesuffix("; "))
+        note = f"the {len(shown.rows)} largest entries off the diagonal, of {len(content['labels']):,} classes"
+        return Part(block, table=shown, note=f"{note}; {block.note}" if block.note else note)
     xs, series = content["x"], content["series"]
-    labels = {"x_label": str(content.get("x_label", "")), "y_label": str(content.get("y_label", ""))}
+    x_label, y_label = str(content.get("x_label", "")), str(content.get("y_label", ""))
     lines = [(str(name), [_number(x) for x in xs], [_number(y) for y in ys]) for name, ys in series.items()]
-    plot = _plot(f"block {number}", Axes(block.title, **labels, diagonal=bool(content.get("diagonal"))), lines)
+    axes = Axes(block.title, x_label, y_label, diagonal=bool(content.get("diagonal")))
     # Whatever else is listed by x, such as the rows behind each point, stands in the table.
     lists = {**series, **{k: v for k, v in content.items() if k != "x" and isinstance(v, list) and len(v) == len(xs)}}
     rows = [list(row) for row in zip(xs, *lists.values(), strict=True)]
-    return Part(block, plot=plot, table=_table([labels["x_label"] or "x", *lists], rows), note=block.note)
+    return Part(block, _plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
 
 
 def _picture(picture: Image.Image) -> tuple[str, bool]:

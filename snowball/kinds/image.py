@@ -127,7 +127,7 @@ class ImageKind(Kind):
         height, width = self.size
         if value.shape[:2] != (height, width):
             value = np.asarray(Image.fromarray(value).resize((width, height), Image.Resampling.BILINEAR))
-        return torch.from_numpy(np.ascontiguousarray(_channels_first(value)))
+        return torch.from_numpy(np.array(_channels_first(value), order="C"))
 
     def _with_channels(self, value: np.ndarray) -> np.ndarray:
         if self.state["channels"] == 1:
@@ -135,7 +135,7 @@ class ImageKind(Kind):
         return np.repeat(value[:, :, None], 3, axis=2) if value.ndim == 2 else value
 
     def raw_tensor(self, value: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(_channels_first(self._with_channels(value))))
+        return torch.from_numpy(np.array(_channels_first(self._with_channels(value)), order="C"))
 
     def preprocess(self) -> nn.Module:
         return _Resize(self.size)

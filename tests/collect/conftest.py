@@ -16,8 +16,6 @@ from snowball.finding import BadInput
 from snowball.recipe import DataSection
 from snowball.table import Table
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -100,10 +98,3 @@ def refusal(read: Callable[..., Table]) -> Callable[..., str]:
         return text
 
     return message
-
-
-@pytest.fixture
-def shared() -> Path:
-    if not SHARED.is_dir():
-        pytest.skip(f"the project's shared data is not at {SHARED}")
-    return SHARED

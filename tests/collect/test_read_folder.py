@@ -112,7 +112,9 @@ def test_one_class_is_refused(tmp_path: Path, fill: Fill, refusal: Refusal) -> N
     assert message.endswith(f"give {tmp_path / 'c' / 'inner'}")
 
 
-def test_a_folder_that_cannot_be_opened_is_named(tmp_path: Path, fill: Fill, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_opened_is_named(
+    tmp_path: Path, fill: Fill, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
 
     fill(tmp_path, "cat/1.png", "dog/2.png")

@@ -47,7 +47,9 @@ def test_reads_what_was_written(tmp_path: Path, idx_file: IdxFile, suffix: str) 
         ({"header": (2**32 - 1, 2**32 - 1, 2**32 - 1)}, "more than 4 GiB"),
     ],
 )
-def test_wrong_headers_are_refused(tmp_path: Path, idx_file: IdxFile, suffix: str, change: dict[str, object], message: str) -> None:
+def test_wrong_headers_are_refused(
+    tmp_path: Path, idx_file: IdxFile, suffix: str, change: dict[str, object], message: str
+) -> None:
     path = idx_file(tmp_path / f"a-images-idx3-ubyte{suffix}", PICTURES, **change)
     assert message in _refused(path)
 

@@ -1,0 +1,70 @@
+"""Splits: disjoint, stratified, whole groups, the source's own split respected, and the same every time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snowball.collect.split import split_rows
+from snowball.finding import BadInput
+from snowball.table import Column, Table
+
+
+def table(num: int, split: list[str] | None = None, groups: list[str] | None = None) -> Table:
+    columns = {"x": Column("x", "text", [str(i) for i in range(num)])}
+    if groups is not None:
+        columns["who"] = Column("who", "text", groups)
+    return Table("t", columns, split or [""] * num, lambda row: f"row {row}")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(20, 300), st.integers(1, 6), st.integers(0, 5))
+def test_splits_are_disjoint_whole_and_stratified(num: int, classes: int, seed: int) -> None:
+    strata = [str(i % classes) for i in range(num)]
+    rows = split_rows(table(num), strata, val=0.2, test=0.2, seed=seed)
+    assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(num))
+    counts = Counter(strata[row] for row in rows["test"])
+    assert abs(len(rows["test"]) - 0.2 * num) <= 1
+    assert all(abs(counts[stratum] - 0.2 * strata.count(stratum)) <= 1 for stratum in set(strata))
+
+
+def test_the_seed_alone_decides() -> None:
+    strata = [str(i % 3) for i in range(90)]
+    first, again, other = (split_rows(table(90), strata, val=0.2, test=0.2, seed=seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["test"], other["test"])
+
+
+def test_groups_stay_together() -> None:
+    groups = [str(i // 7) for i in range(210)]
+    rows = split_rows(table(210, groups=groups), [None] * 210, val=0.2, test=0.2, seed=0, group="who")
+    homes = [{groups[row] for row in members} for members in rows.values()]
+    assert not homes[0] & homes[1] | homes[0] & homes[2] | homes[1] & homes[2]
+    assert 28 <= len(rows["test"]) <= 56
+
+
+def test_the_sources_own_test_split_is_kept() -> None:
+    split = [""] * 60 + ["test"] * 20
+    rows = split_rows(table(80, split), [None] * 80, val=0.25, test=0.5, seed=0)
+    assert rows["test"].tolist() == list(range(60, 80))
+    assert len(rows["val"]) == 15
+
+
+def test_a_source_with_only_train_and_val_gives_a_test_split_of_train() -> None:
+    split = ["train"] * 60 + ["val"] * 20
+    rows = split_rows(table(80, split), [None] * 80, val=0.25, test=0.25, seed=0)
+    assert rows["val"].tolist() == list(range(60, 80))
+    assert len(rows["test"]) == 15
+
+
+def test_what_cannot_be_split_says_so() -> None:
+    with pytest.raises(BadInput, match="too few to split"):
+        split_rows(table(2), [None] * 2, val=0.1, test=0.1, seed=0)
+    with pytest.raises(BadInput, match="no training rows"):
+        split_rows(table(9, ["test"] * 9), [None] * 9, val=0.1, test=0.1, seed=0)
+    with pytest.raises(BadInput, match="group 'a' stands in train and in test"):
+        split_rows(table(9, ["train"] * 8 + ["test"], ["a"] * 9), [None] * 9, val=0.2, test=0.1, seed=0, group="who")
