@@ -93,7 +93,7 @@ class TrainSection(Section):
     """Stop after this many epochs without a better validation metric. 0: never."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass. `auto` is bf16 on a GPU that has it, and fp32 on a CPU."""
-    channels_last: Literal["auto", "yes", "no"] = "auto"
+    channels_last: bool | Literal["auto"] = "auto"
     """Memory layout of pictures. `auto` times a few steps of both on this machine, once."""
     compile: bool = False
     """Compile the training step with torch.compile. Pays on GPUs in long runs; measured slower for small CPU runs."""

@@ -81,7 +81,9 @@ def bomb() -> bytes:
         return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
 
     header = (30_000).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0" * 999)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0" * 999)) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,9 @@ def test_the_exported_resize_stays_within_a_grey_level_of_encode() -> None:
 
 def augmented(images: torch.Tensor, index: int = 0, **keys: Any) -> torch.Tensor:
     batch = Batch({"image": images}, {}, torch.arange(index, index + len(images)))
-    out = augment_images(ImageAugment(**keys), "image", batch, SampleRandom(0, 0, batch.index), lambda targets, keep: targets)
+    out = augment_images(
+        ImageAugment(**keys), "image", batch, SampleRandom(0, 0, batch.index), lambda targets, keep: targets
+    )
     return out.inputs["image"]
 
 
@@ -199,7 +203,9 @@ def test_mixed_targets_say_what_was_mixed(name: str) -> None:
     """Pictures whose level is their class: after mixing, the mean level has to be the targets' mean class."""
     num = 64
     level = torch.arange(num) % 10
-    batch = Batch({"image": level.float()[:, None, None, None].expand(num, 1, 20, 20)}, {"label": level}, torch.arange(num))
+    batch = Batch(
+        {"image": level.float()[:, None, None, None].expand(num, 1, 20, 20)}, {"label": level}, torch.arange(num)
+    )
     classes = torch.nn.functional.one_hot(level, 10).float()
 
     def blend(targets: dict[str, torch.Tensor], keep: torch.Tensor) -> dict[str, torch.Tensor]:

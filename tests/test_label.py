@@ -48,7 +48,10 @@ def test_unknown_and_empty_labels_are_unreadable() -> None:
 def test_scores_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(0)
     actual = [LABELS[i] for i in random.integers(0, 4, 500)]
-    said = [LABELS[i] if random.random() < 0.3 else label for i, label in zip(random.integers(0, 4, 500), actual, strict=True)]
+    said = [
+        LABELS[i] if random.random() < 0.3 else label
+        for i, label in zip(random.integers(0, 4, 500), actual, strict=True)
+    ]
     scores = kind().score(predictions(said), actual)
     assert scores["accuracy"] == pytest.approx(accuracy_score(actual, said))
     assert scores["f1"] == pytest.approx(f1_score(actual, said, average="macro"))

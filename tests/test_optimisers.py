@@ -50,12 +50,16 @@ def test_plateau_falls_after_patience_epochs_without_a_lower_loss(losses: list[f
 
 
 def network() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    return nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)
+    )
 
 
 def test_biases_and_norms_never_decay() -> None:
     (optimiser,) = build_optimisers(network(), OptimSection(lr=0.1, weight_decay=0.5))
-    decay = {parameter.dim(): group["weight_decay"] for group in optimiser.param_groups for parameter in group["params"]}
+    decay = {
+        parameter.dim(): group["weight_decay"] for group in optimiser.param_groups for parameter in group["params"]
+    }
     assert decay == {4: 0.5, 2: 0.5, 1: 0.0}
 
 

@@ -19,7 +19,9 @@ def test_tensors_and_state_round_trip(tmp_path: Path) -> None:
     write_tensors(tmp_path / "x.safetensors", TENSORS, {"epoch": 3, "log": [{"loss": 0.5}]})
     tensors, state = read_tensors(tmp_path / "x.safetensors")
     assert state == {"epoch": 3, "log": [{"loss": 0.5}]}
-    assert all(torch.equal(tensors[name], value) and tensors[name].dtype == value.dtype for name, value in TENSORS.items())
+    assert all(
+        torch.equal(tensors[name], value) and tensors[name].dtype == value.dtype for name, value in TENSORS.items()
+    )
 
 
 def test_every_flipped_bit_is_refused_by_name(tmp_path: Path) -> None:

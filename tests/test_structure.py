@@ -73,7 +73,9 @@ def test_nothing_unpickles_or_evaluates() -> None:
     for path in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                names = {alias.name.split(".")[0] for alias in node.names} | {str(getattr(node, "module", "")).split(".")[0]}
+                names = {alias.name.split(".")[0] for alias in node.names} | {
+                    str(getattr(node, "module", "")).split(".")[0]
+                }
                 assert not names & forbidden, path
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec", "__import__"), path

@@ -43,7 +43,7 @@ def train(
     model.train()
     for index in torch.split(torch.randperm(len(x), generator=order), batch_size):
         loss = cross_entropy(model(images(x.index_select(0, index))), y.index_select(0, index))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -38,7 +38,7 @@ def train(model: nn.Module, loader: DataLoader[Any], optimizer: torch.optim.Opti
     for step, (x, y) in enumerate(loader):
         optimizer.zero_grad()
         loss = cross_entropy(model(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if step % LOG_EVERY == 0:
             print(f"epoch {epoch} example {seen} ({step / len(loader):.0%}) loss {loss.item():.6f}")

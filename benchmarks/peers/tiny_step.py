@@ -28,7 +28,7 @@ def run(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, steps: int, shu
             parts = torch.split(torch.randperm(len(x)), batch_size)[: steps - done]
             for index in parts:
                 loss = mse_loss(model(x[index]), y[index])
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
             done += len(parts)
@@ -36,7 +36,7 @@ def run(model: nn.Module, x: Tensor, y: Tensor, batch_size: int, steps: int, shu
             starts = range(0, len(x), batch_size)[: steps - done]
             for i in starts:
                 loss = mse_loss(model(x[i : i + batch_size]), y[i : i + batch_size])
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
             done += len(starts)

@@ -22,8 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from jinja2 import Environment, FileSystemLoader
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import Field
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -38,6 +37,7 @@ from ..storage import file_digest, read_json, write_json
 from .batcher import Batcher, Metrics, Predictions, accepted
 from .export import export_run
 from .session import OnnxPredictor
+from .templates import page, render
 
 __all__ = ["ServeSection", "build_app", "serve_run"]
 
@@ -45,8 +45,6 @@ NUMERIC = re.compile(r"\d+(\.\d+)*|\[[0-9a-f:.]+\]")  # an address in a URL, whi
 EVERY = ("0.0.0.0", "::")  # hosts that stand for every interface
 PAGES = ("/", "/docs")  # a browser opens these by address, so they take ?token= as well
 PATHS = frozenset((*PAGES, "/predict", "/health", "/metrics", "/openapi.json"))
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 HEADERS = {  # of every response; pages bring their own Content-Security-Policy
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -55,11 +53,6 @@ HEADERS = {  # of every response; pages bring their own Content-Security-Policy
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; img-src data: blob:; connect-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_templates = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -98,6 +91,7 @@ class _Guard:
     def __init__(self, app: ASGIApp, section: ServeSection, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
         self.limit = int(section.max_upload_mb * 1e6)
+        self.too_large = f"the body is larger than {self.limit:,} bytes"
         self.token = section.token.encode() if section.token else None
         self.any_address = section.host in EVERY
         machine = (socket.gethostname(), f"{socket.gethostname()}.local") if self.any_address else ()
@@ -123,7 +117,7 @@ class _Guard:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self.limit:
-                raise self.too_large()
+                raise HTTPException(413, self.too_large)
             return message
 
         path = scope["path"] if scope["path"] in PATHS else "other"
@@ -132,7 +126,7 @@ class _Guard:
             await self.app(scope, guarded_receive, guarded_send)
         except HTTPException as error:
             asks = error.status_code == 401 and path in PAGES
-            response = _page("token.html", {}, 401) if asks else await _refusal(None, error)
+            response = page("token.html", {}, 401) if asks else await _refusal(None, error)
             await response(scope, receive, guarded_send)
         except Exception:
             _log.exception("%s %s failed", scope["method"], path)
@@ -140,7 +134,7 @@ class _Guard:
                 await JSONResponse({"error": "internal error"}, 500)(scope, receive, guarded_send)
         self.metrics.count("requests_total", f'{{path="{path}",status="{status}"}}')
         if path == "/predict":
-            self.metrics.observe("predict_seconds", time.perf_counter() - started, SECONDS)
+            self.metrics.observe("predict_seconds", time.perf_counter() - started)
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raise for a request that must not reach the application."""
@@ -154,15 +148,12 @@ class _Guard:
         if self.token and not any(hmac.compare_digest(token, self.token) for token in _tokens(scope, headers)):
             raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         if int(headers.get("content-length", "0")) > self.limit:
-            raise self.too_large()
+            raise HTTPException(413, self.too_large)
 
     def knows(self, host: str) -> bool:
         """Whether it is a name of ours. On every interface any address will do: DNS rebinding needs a name."""
         name = re.sub(r":\d{1,5}$", "", host)
         return name in self.names or (self.any_address and NUMERIC.fullmatch(name) is not None)
-
-    def too_large(self) -> HTTPException:
-        return HTTPException(413, f"the body is larger than {self.limit:,} bytes")
 
 
 def _tokens(scope: Scope, headers: Headers) -> list[bytes]:
@@ -183,12 +174,6 @@ async def _refusal(request: Request | None, error: Exception) -> JSONResponse:
     return JSONResponse({"error": line}, error.status_code, error.headers)
 
 
-def _page(template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
-    nonce = secrets.token_urlsafe(16)
-    html = _templates.get_template(template).render(values, nonce=nonce)
-    return HTMLResponse(html, status, {"Content-Security-Policy": PAGE_POLICY.format(nonce)})
-
-
 def build_app(predictor: OnnxPredictor, section: ServeSection, about: Mapping[str, Any]) -> FastAPI:
     """The application. `about` describes the model, JSON-able; it is part of every answer and of /health."""
     if section.token is None and not _is_loopback(section.host):
@@ -199,7 +184,7 @@ def build_app(predictor: OnnxPredictor, section: ServeSection, about: Mapping[st
         section.max_batch,
         section.max_wait_ms / 1e3,
         max_queue=max(section.max_inputs, 16 * section.max_batch),
-        observe=lambda rows: metrics.observe("batch_rows", rows, ROWS),
+        observe=lambda rows: metrics.observe("batch_rows", rows),
     )
     predictions = Predictions(predictor.task, batcher, section.max_concurrency, section.timeout_s)
 
@@ -234,8 +219,7 @@ def _add_routes(
         "example": task.answer_kind.baseline(),
         "section": section,
     }
-
-    described = json.loads(_templates.get_template("predict.json").render(shown))
+    described = json.loads(render("predict.json", shown))
 
     @app.post("/predict", response_class=JSONResponse, **described)
     async def predict(request: Request) -> Response:
@@ -256,12 +240,12 @@ def _add_routes(
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return _page("page.html", shown)
+    async def try_it() -> Response:
+        return page("page.html", shown)
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
-        return _page("docs.html", {**shown, "api": app.openapi(), "url": str(request.base_url).rstrip("/")})
+        return page("docs.html", {**shown, "api": app.openapi(), "url": str(request.base_url).rstrip("/")})
 
 
 def serve_run(run: Run, section: ServeSection, display: Display | None = None) -> None:
@@ -280,11 +264,8 @@ def serve_run(run: Run, section: ServeSection, display: Display | None = None) -
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         token = made_up or ("TOKEN" if section.token else None)  # a given one is not repeated on the screen
         roles = {role: predictor.task.kinds[role] for role in predictor.task.given}
-        announced = _templates.get_template("announce.txt").render(about=about, url=url, token=token, roles=roles)
-        for line in announced.splitlines():
-            display.line(line)
-        quiet = {"log_level": "warning", "access_log": False, "server_header": False}
-        config = uvicorn.Config(app, proxy_headers=False, ws="none", timeout_graceful_shutdown=2, **quiet)
+        display.line(render("announce.txt", {"about": about, "url": url, "token": token, "roles": roles}))
+        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
         _Server(config).run(sockets=[listener])
     display.line("stopped")
 

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -95,11 +96,11 @@ def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
         "gauge": _gauge(main, baseline),
         "verdict": verdict(one.finding for one in found if one.finding.check not in waive),
         "found": found,
-        "counts": {s: sum(one.finding.severity == s for one in found) for s in ("error", "warning", "note")},
+        "counts": Counter("waived" if one.waived is not None else one.finding.severity for one in found),
         "unused_waivers": {check: why for check, why in waive.items() if check not in {f.finding.check for f in found}},
         "epochs": len(epochs),
         "best_epoch": _best_epoch(epochs),
-        "train_seconds": sum(row["seconds"] + row["val_seconds"] for row in epochs),
+        "duration": _duration(sum(row["seconds"] + row["val_seconds"] for row in epochs)),
         "columns": _table(["role", "column", "kind", "learned from the training rows"], _column_rows(run)),
         "splits": _split_table(run.schema.splits),
         "environment": read_json(environment) if environment.is_file() else {},
@@ -173,6 +174,17 @@ def _figure(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(12.34), _duration(3725)
+    ('12.3 s', '1 h 2 min 5 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min {rest} s" if minutes >= 60 else f"{minutes} min {rest} s"
 
 
 @dataclass(frozen=True)
@@ -255,7 +267,6 @@ class Axes:
     diagonal: bool = False
     mark: float | None = None
     """A vertical line at this x."""
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -296,7 +307,7 @@ def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
     axes_colour, grid_colour, line_colours = "#0a0b00", "#0a0b01", [f"#0a0b{10 + i}" for i in range(6)]
     dashes: list[Any] = ["-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5))]
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "text.usetex": False, "font.size": 9}):
-        width, height = 4.2, 4.0 if wanted.diagonal else 2.4  # inches; so are the margins
+        width, height = (3.7, 3.4) if wanted.diagonal else (4.2, 2.4)  # inches; so are the margins
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((0.62 / width, 0.25 / height, 1 - 0.7 / width, 1 - 0.35 / height))
         for i, (_, xs, ys) in enumerate(lines):
@@ -346,13 +357,14 @@ class Curves:
 
     plots: Sequence[Plot]
     table: Grid
+    note: str
 
 
 def _curves(log: Sequence[Mapping[str, Any]], metric: Metric) -> Curves:
     """Loss, metric and learning rate from the rows of metrics.jsonl."""
     epochs = [row for row in log if row["event"] == "epoch"]
     if not epochs:
-        return Curves([], _table([], []))
+        return Curves([], _table([], []), "")
     steps_per_epoch = epochs[-1]["step"] / (epochs[-1]["epoch"] + 1)
     by_step = len(epochs) < FEW_EPOCHS
 
@@ -361,18 +373,20 @@ def _curves(log: Sequence[Mapping[str, Any]], metric: Metric) -> Curves:
 
     best = _best_epoch(epochs)
     mark = best if len(epochs) > 1 else None
-    notes = [f"dotted: the weights that were kept, epoch {best}"] if mark else []
-    axes = Axes("learning rate", "epoch", whole_x=True, mark=mark, note="; ".join(notes))
+    axes = Axes("learning rate", "epoch", whole_x=True, mark=mark)
+    notes = [f"dotted: epoch {best}, whose weights were kept"] if mark else []
     notes += ["training: the mean since the epoch began"] if by_step else []
     plots = []
     for key in dict.fromkeys(("loss", metric.name)):
         lines = [line("training", log if by_step else epochs, key), line("validation", epochs, f"val_{key}")]
-        shown = replace(axes, title=key, log_y=key == "loss", note="; ".join(notes))
+        shown = replace(axes, title=key, log_y=key == "loss")
         plots.append(_plot(f"curve {key == 'loss'}", shown, lines))
     plots.append(_plot("curve lr", axes, [line("learning rate", log, "lr")]))
     keys = [key for key in epochs[0] if key not in ("event", "epoch", "step", "best")]
     rows = [[row["epoch"] + 1, row["step"], *(row.get(key) for key in keys)] for row in epochs]
-    return Curves([plot for plot in plots if plot is not None], _table(["epoch", "step", *keys], rows))
+    return Curves(
+        [plot for plot in plots if plot is not None], _table(["epoch", "step", *keys], rows), "; ".join(notes)
+    )
 
 
 # The evaluation's blocks, by form.

@@ -123,8 +123,7 @@ class Trainer:
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
             for rows in islice(order.split(train.batch_size * train.accumulate), at.step_in_epoch, None):
-                factor = lr_factor(self.recipe.schedule, self.step, self.num_steps, self.steps_per_epoch, val_losses)
-                lr = set_lr(self.optimisers, factor)
+                lr = self._set_lr(self.step, val_losses)
                 self._update(rows)
                 at.step_in_epoch += 1
                 if self.step % max(1, self.num_steps // LOGGED_STEPS) == 0:
@@ -133,7 +132,12 @@ class Trainer:
                 if listener.stopping():
                     return
             seconds = time.perf_counter() - started
+            lr = self._set_lr(self.step - 1, val_losses)  # of the last step, which may have been before a resume
             self._finish_epoch(listener, lr, seconds, at.step_in_epoch - first_step)
+
+    def _set_lr(self, step: int, val_losses: list[float]) -> float:
+        factor = lr_factor(self.recipe.schedule, step, self.num_steps, self.steps_per_epoch, val_losses)
+        return set_lr(self.optimisers, factor)
 
     def _update(self, rows: Tensor) -> None:
         """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all their rows."""

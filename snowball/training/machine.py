@@ -89,7 +89,7 @@ def choose_channels_last(
     The choice is kept per machine and network, so that the same recipe gives the same bits the next time.
     """
     if recipe.channels_last != "auto":
-        return recipe.channels_last == "yes"
+        return recipe.channels_last
     if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
         return False
     device = batch.index.device

@@ -57,17 +57,12 @@ def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor
 def _input_scale(subject: _Subject) -> Iterator[Finding]:
     for role, tensor in subject.augmented.inputs.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            yield Finding(
-                "non-finite", "error", f"input {role!r} holds NaN or infinity after augmentation", {}, "clean the data"
-            )
-        elif bool((tensor == tensor[:1]).all()) and len(tensor) > 1:
-            yield Finding(
-                "constant-input",
-                "error",
-                f"input {role!r} is the same in all {len(tensor)} rows",
-                {},
-                "look at the data",
-            )
+            message = f"input {role!r} holds NaN or infinity after augmentation"
+            yield Finding("non-finite", "error", message, {"role": role}, "clean the data, or lower the augmentation")
+    for role, tensor in subject.batch.inputs.items():
+        if len(tensor) > 1 and bool((tensor == tensor[:1]).all()):
+            message = f"input {role!r} is the same in all {len(tensor)} rows of a batch"
+            yield Finding("constant-input", "error", message, {"role": role}, "look at the data")
 
 
 def _initial_loss(subject: _Subject) -> Iterator[Finding]:
