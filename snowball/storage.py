@@ -47,7 +47,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=True) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=True) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

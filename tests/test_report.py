@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
@@ -34,6 +36,7 @@ HOSTILE = [
     "名前\udcff",
     "```\n# heading\n| a | b |",
 ]
+SOURCE = "it's <b>here</b>\n```\n# heading"
 SPLITS = {name: {"rows": rows, "sha256": name[0] * 64} for name, rows in [("train", 1298), ("val", 229), ("test", 270)]}
 VOID = {"meta", "img", "link", "br", "hr", "input", "base"}
 
@@ -78,7 +81,7 @@ class Page(HTMLParser):
 
 def make_run(folder: Path, *, log: bool = True, epochs: int = 4, **waive: str) -> Run:
     kind = tasks()["image-classification"]
-    asked = {"data.source": "it's <b>here</b>", "train.channels_last": "no", "image.size": [8, 8]}
+    asked = {"data.source": SOURCE, "train.channels_last": "no", "image.size": [8, 8]}
     waivers = {f"waive.{check}": why for check, why in waive.items()}
     recipe = Recipe.build(kind.name, kind.section_types(), asked, waivers)
     image = {"height": 8, "width": 8, "channels": 1, "mean": [77.9], "std": [95.9]}
@@ -145,7 +148,10 @@ def make_evaluation(**changes: Any) -> Evaluation:
 
 def pictures(evaluation: Evaluation) -> list[Image.Image]:
     modes = ["L", "RGB", "RGBA", "P", "CMYK", "1", "I;16", "F", "LA"]
-    return [Image.new(modes[i % len(modes)], (8 + 100 * i, 8)) for i in range(len(evaluation.mistakes))]
+    drawn = [Image.new(modes[i % len(modes)], (8 + 100 * i, 8)) for i in range(len(evaluation.mistakes))]
+    for picture in drawn:
+        picture.info["icc_profile"] = b"says where it was taken"
+    return drawn
 
 
 def report(run: Run, evaluation: Evaluation) -> tuple[Page, str]:
@@ -173,6 +179,7 @@ def test_nothing_acts_and_nothing_is_fetched(hostile: tuple[Run, Page, str]) -> 
     assert not used & {"script", "iframe", "object", "embed", "link", "base", "form"}
     assert not used & {"b", "u", "em", "br"}, "markup from a label, a finding or a block"
     for tag, attrs in page.tags:
+        assert re.fullmatch("[a-z -]*", attrs.get("class") or ""), (tag, attrs)
         assert not [name for name in attrs if name.startswith("on")], (tag, attrs)
         for name in ("src", "href", "xlink:href", "action", "data", "srcset", "poster"):
             value = attrs.get(name) or "#"
@@ -220,6 +227,11 @@ def test_pictures_are_small_png_data(hostile: tuple[Run, Page, str]) -> None:
     _, page, _ = hostile
     images = page.all("img")
     assert len(images) == len(HOSTILE)
+    for number, image in enumerate(images):
+        data = base64.b64decode((image["src"] or "").partition(",")[2])
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            assert picture.width == min(256, 8 + 100 * number)
+        assert b"iCCP" not in data, "a picture's own metadata"
     assert [image.get("class") for image in images[:2]] == ["square", None], "8 pixels are shown as squares"
 
 
@@ -242,7 +254,8 @@ def test_the_command_asks_for_the_same_recipe(hostile: tuple[Run, Page, str]) ->
     (fence,) = [token.content for token in MarkdownIt().parse(card) if token.type == "fence"]
     assert " ".join(fence.split()) in page.text
     verb, train, source, task, *words = shell_words(fence)
-    assert (verb, train, source, task) == ("snowball", "train", "it's <b>here</b>", "task=image-classification")
+    assert (verb, train, source, task) == ("snowball", "train", SOURCE, "task=image-classification")
+    assert not [word for word in words if word.startswith("data.source")]
     types = run.task_type.section_types()
     assert Recipe.build(run.recipe.task, types, {"data.source": source}, parse_overrides(words)) == run.recipe
 
@@ -275,7 +288,7 @@ def test_a_run_without_log_mistakes_blocks_and_findings(tmp_path: Path) -> None:
 def test_an_error_that_is_not_waived_fails(tmp_path: Path) -> None:
     finding = Finding("metric-wrong", "error", "two ways, two numbers")
     page, card = report(make_run(tmp_path), make_evaluation(findings=[finding]))
-    assert "run-001 fail" in page.text and "Verdict: fail" in card
+    assert "run-001 fail" in page.text and "Verdict: fail (errors 1, " in card
 
 
 def test_a_large_matrix_is_listed_by_its_largest_entries(tmp_path: Path) -> None:
@@ -284,7 +297,7 @@ def test_a_large_matrix_is_listed_by_its_largest_entries(tmp_path: Path) -> None
     block = Block("Mix-ups", "matrix", {"labels": [f"c{i}" for i in range(31)], "values": values})
     page, _ = report(make_run(tmp_path), make_evaluation(blocks=[block], mistakes=[]))
     assert "c30 c0 5 0.3571 c4 c6 3 0.2500" in page.text
-    assert "the 2 largest entries off the diagonal, of 31 classes" in page.text
+    assert "the 2 largest entries off the diagonal, of 31 labels" in page.text
 
 
 def test_a_long_table_is_cut_and_says_so(tmp_path: Path) -> None:

@@ -6,19 +6,22 @@ names is ever opened. Everything is written against the Task contract; no task i
 
 from __future__ import annotations
 
+import gc
 import hmac
 import json
 import logging
+import os
 import re
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -53,7 +56,6 @@ HEADERS = {  # of every response; pages bring their own Content-Security-Policy
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_log = logging.getLogger("uvicorn.error")
 
 
 class ServeSection(Section):
@@ -82,7 +84,7 @@ class ServeSection(Section):
     timeout_s: float = Field(10, gt=0)
     """Seconds a prediction may take, its upload included."""
     threads: int = Field(0, ge=0)
-    """Threads of the session. 0: all cores."""
+    """Threads of the session. 0: all cores but one, which is left to the requests."""
 
 
 class _Guard:
@@ -100,7 +102,8 @@ class _Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         started, status, taken = time.perf_counter(), 0, 0
 
         async def guarded_send(message: Message) -> None:
@@ -129,7 +132,7 @@ class _Guard:
             response = page("token.html", {}, 401) if asks else await _refusal(None, error)
             await response(scope, receive, guarded_send)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], path)
+            logging.getLogger("uvicorn.error").exception("%s %s failed", scope["method"], path)
             if not status:
                 await JSONResponse({"error": "internal error"}, 500)(scope, receive, guarded_send)
         self.metrics.count("requests_total", f'{{path="{path}",status="{status}"}}')
@@ -138,12 +141,11 @@ class _Guard:
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raise for a request that must not reach the application."""
-        hosts = headers.getlist("host")
-        host = hosts[0].lower() if len(hosts) == 1 else ""
+        host = ",".join(headers.getlist("host")).lower()  # two are no name of ours either
         if not self.knows(host):
             raise HTTPException(421, f"host {host!r} is not a name of this server; serve.hosts=NAME adds one")
         origin = headers.get("origin")
-        if scope["method"] not in ("GET", "HEAD") and origin and urlsplit(origin).netloc.lower() != host:
+        if scope["method"] not in ("GET", "HEAD") and origin and origin.lower().partition("://")[2] != host:
             raise HTTPException(403, f"a page of {origin[:80]!r} may not use this server")
         if self.token and not any(hmac.compare_digest(token, self.token) for token in _tokens(scope, headers)):
             raise HTTPException(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
@@ -179,13 +181,9 @@ def build_app(predictor: OnnxPredictor, section: ServeSection, about: Mapping[st
     if section.token is None and not _is_loopback(section.host):
         raise BadInput(f"serve.host={section.host} is reachable from other machines: it needs serve.token")
     metrics = Metrics()
-    batcher = Batcher(
-        predictor.predict,
-        section.max_batch,
-        section.max_wait_ms / 1e3,
-        max_queue=max(section.max_inputs, 16 * section.max_batch),
-        observe=lambda rows: metrics.observe("batch_rows", rows),
-    )
+    observe = partial(metrics.observe, "batch_rows")
+    max_queue = max(section.max_inputs, 16 * section.max_batch)
+    batcher = Batcher(predictor.predict, section.max_batch, section.max_wait_ms / 1e3, max_queue, observe)
     predictions = Predictions(predictor.task, batcher, section.max_concurrency, section.timeout_s)
 
     @asynccontextmanager
@@ -251,12 +249,10 @@ def _add_routes(
 def serve_run(run: Run, section: ServeSection, display: Display | None = None) -> None:
     """Answer over HTTP until SIGINT or SIGTERM. The run's ONNX file is made, and proven, where there is none yet."""
     display = display or Display()
-    made_up = None
-    if section.token is None and not _is_loopback(section.host):
-        made_up = secrets.token_urlsafe(24)
-        section = section.model_copy(update={"token": made_up})
+    made_up = None if section.token or _is_loopback(section.host) else secrets.token_urlsafe(24)
+    section = section.model_copy(update={"token": section.token or made_up})
     with _listen(section) as listener:
-        predictor = OnnxPredictor(_current_onnx(run, display), section.threads)
+        predictor = OnnxPredictor(_current_onnx(run, display), section.threads or max(1, (os.cpu_count() or 1) - 1))
         weights = file_digest(run.path / "model.safetensors")[:12]
         about = {"name": run.path.resolve().name, "task": predictor.task.name, "weights": weights}
         app = build_app(predictor, section, about)
@@ -266,7 +262,9 @@ def serve_run(run: Run, section: ServeSection, display: Display | None = None) -
         roles = {role: predictor.task.kinds[role] for role in predictor.task.given}
         display.line(render("announce.txt", {"about": about, "url": url, "token": token, "roles": roles}))
         config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
+        gc.freeze()  # else each full collection walks all of torch: 130 ms in which nobody is answered (24 Nov 2026)
         _Server(config).run(sockets=[listener])
+        gc.unfreeze()
     display.line("stopped")
 
 
@@ -280,11 +278,13 @@ def _listen(section: ServeSection) -> socket.socket:
     """A listening socket: a port in use is found out before the work, and port 0 becomes a number."""
     family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
     try:
-        return socket.create_server((section.host, section.port), family=family, backlog=2048)
+        listener = socket.create_server((section.host, section.port), family=family, backlog=2048)
     except OSError as error:
         hint = "; port=0 takes any free one" if section.port else ""
         where = f"serve.host={section.host} serve.port={section.port}"
         raise BadInput(f"{where}: cannot listen there: {error.strerror}{hint}") from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own only
+    return listener
 
 
 def _current_onnx(run: Run, display: Display) -> Path:
@@ -292,13 +292,11 @@ def _current_onnx(run: Run, display: Display) -> Path:
     path, weights, note = (run.path / name for name in ("model.onnx", "model.safetensors", "model.onnx.json"))
     if path.is_file():
         made = read_json(note) if note.is_file() else {}
-        if made.get("model.onnx") == file_digest(path):
-            current = made.get("model.safetensors") == file_digest(weights)
-        else:
-            current = path.stat().st_mtime_ns >= weights.stat().st_mtime_ns
-        if current:
+        newer = path.stat().st_mtime_ns >= weights.stat().st_mtime_ns
+        known = made.get(path.name) == file_digest(path)
+        if made.get(weights.name) == file_digest(weights) if known else newer:
             return path
         display.line(f"{path} is of other weights: it is made anew")
     export_run(run, path, display=display)
-    write_json(note, {"model.onnx": file_digest(path), "model.safetensors": file_digest(weights)})
+    write_json(note, {file.name: file_digest(file) for file in (path, weights)})
     return path

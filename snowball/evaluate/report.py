@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from ..finding import Finding, verdict
 from ..kind import Block, Metric
 from ..storage import read_json, write_bytes
+from .plots import Axes, Line, Plot, figure_text, plot
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,18 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-MATRIX_SIDE = 30  # classes that a coloured matrix shows legibly; above, its largest entries are listed
+MATRIX_SIDE = 30  # labels that a coloured matrix shows legibly; above, its largest entries are listed
+WIDE = 10  # labels up to which a matrix stands beside other blocks
 LISTED = 30  # entries of a larger matrix that are listed
 TABLE_ROWS = 1000  # rows of a table on the page; evaluation.json holds all of them
 EVIDENCE = 4000  # characters of a finding's evidence; findings.json holds all of it
 PICTURE_SIDE = 256  # pixels; 24 photographs then make a page of about 3 MB
 PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visible
-DOTTED = 30  # points of a line up to which each is marked
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
-LOG_SPAN = 100.0  # a loss that falls this far is drawn on a logarithmic axis
-
-Line = tuple[str, Sequence[float], Sequence[float]]
-"""A series of a plot: its name, x and y; NaN where there is no number."""
 
 
 def write_report(run: Run, evaluation: Evaluation, pictures: Sequence[Image.Image]) -> None:
@@ -54,7 +50,7 @@ def write_report(run: Run, evaluation: Evaluation, pictures: Sequence[Image.Imag
     view = _view(run, evaluation)
     mistakes = [(m, *_picture(p)) for m, p in zip(evaluation.mistakes, pictures, strict=True)]
     curves, parts = _curves(run.log(), view["metric"]), _parts(evaluation.blocks)
-    page = _template("report.html.j2", True, _figure).render(view, curves=curves, parts=parts, mistakes=mistakes)
+    page = _template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, mistakes=mistakes)
     card = _template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
     write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))
@@ -139,7 +135,7 @@ def _found(run: Run, evaluation: Evaluation) -> list[Found]:
 
 
 def _evidence(finding: Finding) -> str:
-    lines = [f"{name}: {_figure(value)}" for name, value in finding.evidence.items()]
+    lines = [f"{name}: {figure_text(value)}" for name, value in finding.evidence.items()]
     text = "\n".join(lines)
     return text if len(text) <= EVIDENCE else f"{text[:EVIDENCE]}…\n(cut here; findings.json holds all of it)"
 
@@ -155,25 +151,6 @@ def _gauge(score: Score, baseline: float | None) -> dict[str, float] | None:
 
 
 # Numbers and tables.
-
-
-def _figure(value: Any) -> str:
-    """A value as the page writes it: four decimals, thousands apart, an en dash for what is not known.
-
-    >>> _figure(0.97777), _figure(12345), _figure(2e-05), _figure("cat")
-    ('0.9778', '12,345', '2e-05', 'cat')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value != value:
-        return "\N{EN DASH}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _duration(seconds: float) -> str:
@@ -213,7 +190,7 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Grid:
 
 def _column_rows(run: Run) -> list[list[str]]:
     def gist(value: Any) -> str:
-        return f"{len(value):,} values" if isinstance(value, list | dict) and len(value) > 3 else _figure(value)
+        return f"{len(value):,} values" if isinstance(value, list | dict) and len(value) > 3 else figure_text(value)
 
     given = run.task_type.given
     return [
@@ -242,7 +219,7 @@ def _matrix(labels: Sequence[Any], values: Sequence[Sequence[float | None]]) -> 
     if len(labels) <= MATRIX_SIDE:
         # The square root: one confusion in a hundred is to be seen, which a tint of 1 % is not.
         tints = np.where(cells != 0, 10 + 90 * np.sqrt(np.abs(shares)), 0).round().astype(int).tolist()
-        texts = [[_figure(value) if value else "" for value in row] for row in values]
+        texts = [[figure_text(value) if value else "" for value in row] for row in values]
         rows = [list(zip(*pair, strict=True)) for pair in zip(texts, tints, strict=True)]
         return Matrix([str(label) for label in labels], rows)
     off = np.where(np.eye(len(labels), dtype=bool), 0.0, cells).ravel()
@@ -251,99 +228,11 @@ def _matrix(labels: Sequence[Any], values: Sequence[Sequence[float | None]]) -> 
     return _table(["row", "column", "value", "share of its row"], entries)
 
 
-# Plots.
-
-
-@dataclass(frozen=True)
-class Axes:
-    """What a plot shows beside its lines."""
-
-    title: str
-    x_label: str = ""
-    y_label: str = ""
-    whole_x: bool = False
-    log_y: bool = False
-    """A logarithmic axis, where the lines are positive and span more than `LOG_SPAN`."""
-    diagonal: bool = False
-    mark: float | None = None
-    """A vertical line at this x."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """Lines as SVG. Its title, names and labels are text of the page, so only numbers stand in the SVG."""
-
-    axes: Axes
-    names: Sequence[str]
-    view_box: str
-    body: Markup
-    summary: str
-    """What a screen reader says for the picture."""
-
-
-def _plot(salt: str, axes: Axes, lines: Sequence[Line]) -> Plot | None:
-    """A plot of the lines that hold a number; None if none does. No two plots of a page share a `salt`."""
-    kept = [line for line in lines if any(map(math.isfinite, line[2]))]
-    if not kept:
-        return None
-    known = [y for _, _, ys in kept for y in ys if math.isfinite(y)]
-    if axes.log_y:
-        axes = replace(axes, log_y=min(known) > 0 and max(known) > LOG_SPAN * min(known))
-    svg = re.search(r'<svg[^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', _svg(salt, axes, kept), re.DOTALL)
-    assert svg is not None
-    told = "; ".join(f"{name} from {_figure(ys[0])} to {_figure(ys[-1])}" for name, _, ys in kept)
-    summary = f"{axes.title} by {axes.x_label or 'x'}: {told}"
-    return Plot(axes, [name for name, _, _ in kept], svg[1], Markup(svg[2]), summary)
-
-
-def _svg(salt: str, wanted: Axes, lines: Sequence[Line]) -> str:
-    """matplotlib's SVG, for the page: its colours are variables of the page's style, its ids unique to `salt`."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-
-    # Colours that no plot would choose: `#0a0bNN` becomes `var(--plotNN)` of the style, which follows light and dark.
-    axes_colour, grid_colour, line_colours = "#0a0b00", "#0a0b01", [f"#0a0b{10 + i}" for i in range(6)]
-    dashes: list[Any] = ["-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5))]
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "text.usetex": False, "font.size": 9}):
-        width, height = (3.7, 3.4) if wanted.diagonal else (4.2, 2.4)  # inches; so are the margins
-        figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((0.62 / width, 0.25 / height, 1 - 0.7 / width, 1 - 0.35 / height))
-        for i, (_, xs, ys) in enumerate(lines):
-            style = {"color": line_colours[i % len(line_colours)], "linestyle": dashes[i % len(dashes)]}
-            dots = "o" if sum(map(math.isfinite, ys)) <= DOTTED else ""
-            axes.plot(xs, ys, **style, linewidth=1.6, marker=dots, markersize=3.2, zorder=3)
-        if wanted.mark is not None:
-            axes.axvline(wanted.mark, color=axes_colour, linewidth=0.9, linestyle=(0, (2, 2)))
-        if wanted.diagonal:
-            limits = np.array([axes.get_xlim(), axes.get_ylim()])
-            ends = limits.min(), limits.max()
-            axes.plot(ends, ends, color=axes_colour, linewidth=0.9, linestyle="--")
-            axes.set(xlim=ends, ylim=ends)
-        if wanted.log_y:
-            axes.set_yscale("log")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=wanted.whole_x))
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
-        axes.grid(color=grid_colour, linewidth=0.7)
-        axes.tick_params(colors=axes_colour, which="both", length=0, pad=4)
-        axes.spines[:].set_visible(False)
-        axes.patch.set_visible(False)
-        figure.patch.set_visible(False)
-        buffer = io.StringIO()
-        FigureCanvasSVG(figure)
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    svg = re.sub(r"<style.*?</style>|<!--.*?-->|<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1, axes_1: the same in every plot of the page
-    return re.sub(r"#0a0b(\d\d)", r"var(--plot\1)", svg)
+# How a training went.
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _best_epoch(epochs: Sequence[Mapping[str, Any]]) -> int | None:
@@ -380,8 +269,8 @@ def _curves(log: Sequence[Mapping[str, Any]], metric: Metric) -> Curves:
     for key in dict.fromkeys(("loss", metric.name)):
         lines = [line("training", log if by_step else epochs, key), line("validation", epochs, f"val_{key}")]
         shown = replace(axes, title=key, log_y=key == "loss")
-        plots.append(_plot(f"curve {key == 'loss'}", shown, lines))
-    plots.append(_plot("curve lr", axes, [line("learning rate", log, "lr")]))
+        plots.append(plot(f"curve {key == 'loss'}", shown, lines))
+    plots.append(plot("curve lr", axes, [line("learning rate", log, "lr")]))
     keys = [key for key in epochs[0] if key not in ("event", "epoch", "step", "best")]
     rows = [[row["epoch"] + 1, row["step"], *(row.get(key) for key in keys)] for row in epochs]
     return Curves(
@@ -404,7 +293,9 @@ class Part:
 
 
 def _parts(blocks: Sequence[Block]) -> list[Part]:
-    return [_part(number, block) for number, block in enumerate(blocks)]
+    """In the order of the blocks, but wide matrices last: what stands before them then shares a line."""
+    parts = [_part(number, block) for number, block in enumerate(blocks)]
+    return sorted(parts, key=lambda part: part.matrix is not None and len(part.matrix.labels) > WIDE)
 
 
 def _part(number: int, block: Block) -> Part:
@@ -415,7 +306,7 @@ def _part(number: int, block: Block) -> Part:
         shown = _matrix(content["labels"], content["values"])
         if isinstance(shown, Matrix):
             return Part(block, matrix=shown, note=block.note)
-        note = f"the {len(shown.rows)} largest entries off the diagonal, of {len(content['labels']):,} classes"
+        note = f"the {len(shown.rows)} largest entries off the diagonal, of {len(content['labels']):,} labels"
         return Part(block, table=shown, note=f"{note}; {block.note}" if block.note else note)
     xs, series = content["x"], content["series"]
     x_label, y_label = str(content.get("x_label", "")), str(content.get("y_label", ""))
@@ -424,7 +315,7 @@ def _part(number: int, block: Block) -> Part:
     # Whatever else is listed by x, such as the rows behind each point, stands in the table.
     lists = {**series, **{k: v for k, v in content.items() if k != "x" and isinstance(v, list) and len(v) == len(xs)}}
     rows = [list(row) for row in zip(xs, *lists.values(), strict=True)]
-    return Part(block, _plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
+    return Part(block, plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
 
 
 def _picture(picture: Image.Image) -> tuple[str, bool]:
@@ -444,12 +335,7 @@ def _command(recipe: Recipe) -> str:
     """A command line that asks for every value of the recipe, so that no default can come in between."""
 
     def word(key: str, value: Any) -> str:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        if isinstance(value, str):
-            try:
-                text = value if yaml.safe_load(value) == value else json.dumps(value, ensure_ascii=False)
-            except yaml.YAMLError:
-                text = json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) and _is_plain(value) else json.dumps(value, ensure_ascii=False)
         return shlex.quote(f"{key}={text}")
 
     lines = [f"snowball train {shlex.quote(recipe.data.source)} task={shlex.quote(recipe.task)}"]
@@ -458,6 +344,14 @@ def _command(recipe: Recipe) -> str:
             words = [word(f"{section}.{k}", v) for k, v in values.items() if f"{section}.{k}" != "data.source"]
             lines += [" ".join(words)] if words else []
     return " \\\n  ".join(lines)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether YAML reads the text as itself: `cosine` is plain, while `no`, `7` and `a: b` have to be quoted."""
+    try:
+        return bool(yaml.safe_load(text) == text)
+    except yaml.YAMLError:
+        return False
 
 
 class Code(str):
@@ -476,4 +370,4 @@ def _markdown(value: Any) -> Any:
     if isinstance(value, Code):
         fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", value)), default=0))
         return f"{fence}sh\n{value}\n{fence}"
-    return _SPECIAL.sub(lambda found: "\\" + found[0], " ".join(_figure(value).split()))
+    return _SPECIAL.sub(lambda found: "\\" + found[0], " ".join(figure_text(value).split()))

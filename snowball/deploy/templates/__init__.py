@@ -23,6 +23,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # keys in their order, names as they are written
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

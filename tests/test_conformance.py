@@ -1,0 +1,63 @@
+"""Every task passes the public conformance suite, and the README's grid is what the suite says."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from snowball.finding import BadInput
+from snowball.task import tasks
+from snowball.testing import CHECKS, Result, check_task, grid
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@cache
+def results(task: str) -> dict[str, Result]:
+    return {result.name: result for result in check_task(task)}
+
+
+@pytest.mark.parametrize("check", [check.name for check in CHECKS])
+@pytest.mark.parametrize("task", list(tasks()))
+def test_task(task: str, check: str) -> None:
+    result = results(task)[check]
+    assert result.expected, result.reason or f"passes, though it is listed as a known failure: {result.known}"
+
+
+def test_the_readmes_grid_is_what_the_suite_says() -> None:
+    assert grid([result for task in tasks() for result in results(task).values()]) in README.read_text(encoding="utf-8")
+
+
+def test_a_task_that_breaks_its_word_is_caught() -> None:
+    """Three planted faults: a loss that is a sum, a measure that is not additive, an encoding that is not stable."""
+    base = tasks()["image-classification"]
+
+    class Broken(base):  # type: ignore[valid-type,misc]
+        def loss(self, outputs, batch):  # type: ignore[no-untyped-def]
+            return super().loss(outputs, batch) * len(batch)
+
+        def measure(self, outputs, batch):  # type: ignore[no-untyped-def]
+            return {name: (value * value, count) for name, (value, count) in super().measure(outputs, batch).items()}
+
+        def encode_given(self, given):  # type: ignore[no-untyped-def]
+            import torch
+
+            return {name: tensor + torch.randint(0, 9, ()) for name, tensor in super().encode_given(given).items()}
+
+    wanted = ["loss-is-a-mean", "measure-additive", "encode-deterministic"]
+    original = tasks()["image-classification"]
+    tasks()["image-classification"] = Broken
+    try:
+        found = {result.name: result.passed for result in check_task(Broken, keys={"model.name": "mlp"}, checks=wanted)}
+    finally:
+        tasks()["image-classification"] = original
+    assert found == dict.fromkeys(wanted, False)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(BadInput, match="not one of"):
+        check_task("no-such-task")
+    with pytest.raises(BadInput, match="the checks are"):
+        check_task("image-classification", checks=["no-such-check"])
