@@ -28,6 +28,7 @@ class Display:
         self._task: Any = None
         self.done = 0
         self._next = 0.0
+        self._what = ""
 
     def line(self, text: str = "") -> None:
         if self._quiet:
@@ -48,7 +49,7 @@ class Display:
 
     def start(self, what: str, total: int) -> None:
         """Begin a bar of `total` units; only a terminal shows it."""
-        self.done, self._next = 0, 0.0
+        self.done, self._next, self._what = 0, 0.0, what
         if self._quiet or not self._stream.isatty():
             return
         from rich.console import Console
@@ -65,12 +66,12 @@ class Display:
         self.done += units
         if self._bar is not None and (now := time.perf_counter()) >= self._next:
             self._next = now + _REFRESH
-            self._bar.update(self._task, completed=self.done)
+            self._bar.update(self._task, completed=self.done, description=self._what)
             self._bar.refresh()
 
     def describe(self, what: str) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, description=what)
+        """What the bar says from its next drawing on."""
+        self._what = what
 
     def stop(self) -> None:
         if self._bar is not None:

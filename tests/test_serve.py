@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +36,6 @@ from snowball.display import Display
 from snowball.finding import BadInput
 from snowball.kind import Kind
 from snowball.kinds.image import ImageKind
-from snowball.kinds.label import LabelKind
 from snowball.recipe import Recipe
 from snowball.run import Run
 from snowball.task import ColumnSchema, Schema, tasks
@@ -67,10 +66,10 @@ def predictor(run: Run) -> OnnxPredictor:
 
 
 @contextmanager
-def served(predictor: Any, **keys: Any) -> Iterator[httpx.Client]:
+def served(predictor: Any, about: dict[str, str] = ABOUT, **keys: Any) -> Iterator[httpx.Client]:
     """A real server on a free port, in a thread, and a client of it."""
     with serve._listen(ServeSection(port=0)) as listener:
-        app = build_app(predictor, ServeSection(**keys), ABOUT)
+        app = build_app(predictor, ServeSection(**keys), about)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -106,7 +105,10 @@ def text(seed: int) -> str:
 def right(predictor: OnnxPredictor, *seeds: int) -> list[Any]:
     """The answers of the session itself, each picture alone."""
     rows = [predictor.task.decode(predictor.run([pixels(seed)[None, None]]))[0] for seed in seeds]
-    return [{**row, "confidence": pytest.approx(row["confidence"]), "probabilities": pytest.approx(row["probabilities"])} for row in rows]
+    return [
+        {**row, "confidence": pytest.approx(row["confidence"]), "probabilities": pytest.approx(row["probabilities"])}
+        for row in rows
+    ]
 
 
 def slow(predictor: OnnxPredictor, seconds: float) -> Any:
@@ -121,6 +123,7 @@ def metric(client: httpx.Client, sample: str) -> float:
     return float(re.search(rf"^snowball_{re.escape(sample)} (\S+)$", client.get("/metrics").text, re.M)[1])  # type: ignore[index]
 
 
+JSON, PICTURE = {"Content-Type": "application/json"}, {"Content-Type": "image/png"}
 FORMS: dict[str, tuple[int, Callable[[], dict[str, Any]]]] = {
     "upload": (1, lambda: {"files": {"image": ("0.png", png(0))}}),
     "several uploads": (3, lambda: {"files": [("image", (f"{i}.png", png(i))) for i in range(3)]}),
@@ -128,8 +131,8 @@ FORMS: dict[str, tuple[int, Callable[[], dict[str, Any]]]] = {
     "json": (1, lambda: {"json": {"image": text(0)}}),
     "json data url": (1, lambda: {"json": {"image": f"data:image/png;base64,{text(0)}"}}),
     "several in json": (3, lambda: {"json": {"inputs": [{"image": text(i)} for i in range(3)]}}),
-    "raw body": (1, lambda: {"content": png(0), "headers": {"Content-Type": "image/png"}}),
-    "chunked body": (1, lambda: {"content": iter([png(0)[:50], png(0)[50:]]), "headers": {"Content-Type": "image/png"}}),
+    "raw body": (1, lambda: {"content": png(0), "headers": PICTURE}),
+    "chunked body": (1, lambda: {"content": iter([png(0)[:50], png(0)[50:]]), "headers": PICTURE}),
 }
 
 
@@ -149,7 +152,9 @@ def test_pictures_of_another_size_are_encoded_as_in_training(client: httpx.Clien
     file = io.BytesIO()
     Image.fromarray(pixels(1)).resize((31, 17)).convert("RGB").save(file, "PNG")
     encoded = predictor.task.encode_given({"image": ImageKind.read(file.getvalue())})
-    assert client.post("/predict", files={"image": file.getvalue()}).json()["predictions"] == predictor.predict([encoded])
+    assert client.post("/predict", files={"image": file.getvalue()}).json()["predictions"] == predictor.predict(
+        [encoded]
+    )
 
 
 def test_a_hundred_at_once_get_their_own_answers_in_batches(predictor: OnnxPredictor) -> None:
@@ -165,7 +170,33 @@ def test_a_hundred_at_once_get_their_own_answers_in_batches(predictor: OnnxPredi
         assert metric(client, "batch_rows_sum") == 100
         assert 100 / 16 <= metric(client, "batch_rows_count") < 50
         assert metric(client, 'batch_rows_bucket{le="16"}') == metric(client, "batch_rows_count")
+        assert metric(client, 'batch_rows_bucket{le="8"}') < metric(client, "batch_rows_count")
         assert metric(client, "predictions_in_progress") == metric(client, "queue_rows") == 0
+
+
+def test_a_request_that_is_read_joins_the_next_batch(predictor: OnnxPredictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = ImageKind.read
+
+    def slowly(cell: Any) -> np.ndarray:
+        time.sleep(0.2 if cell == png(1) else 0.0)
+        return read(cell)
+
+    monkeypatch.setattr(ImageKind, "read", slowly)
+    with served(predictor, max_wait_ms=2000) as client:
+
+        async def later(seconds: float, seed: int) -> httpx.Response:
+            await asyncio.sleep(seconds)
+            async with httpx.AsyncClient(base_url=client.base_url) as one:
+                return await one.post("/predict", files={"image": png(seed)})
+
+        async def both() -> tuple[httpx.Response, httpx.Response]:
+            return await asyncio.gather(later(0, 1), later(0.1, 2))
+
+        assert [answer.json()["predictions"] for answer in asyncio.run(both())] == [
+            right(predictor, 1),
+            right(predictor, 2),
+        ]
+        assert metric(client, "batch_rows_count") == 1
 
 
 BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
@@ -179,9 +210,9 @@ BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
     "a file url": (400, "not a base64", {"json": {"image": "file:///etc/passwd"}}),
     "a stored picture's path": (400, "image: not a string", {"json": {"image": {"path": "/tmp/7.png"}}}),
     "a number": (400, "image: not a string", {"json": {"image": 7}}),
-    "no json": (400, "not JSON", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
-    "no utf-8": (400, "not JSON", {"content": b'"\xff"', "headers": {"Content-Type": "application/json"}}),
-    "deep json": (400, "not JSON", {"content": b"[" * 90_000, "headers": {"Content-Type": "application/json"}}),
+    "no json": (400, "not JSON", {"content": b"{", "headers": JSON}),
+    "no utf-8": (400, "not JSON", {"content": b'"\xff"', "headers": JSON}),
+    "deep json": (400, "not JSON", {"content": b"[" * 90_000, "headers": JSON}),
     "a list": (400, "an input is an object", {"json": [1]}),
     "no inputs": (400, "1 to 8", {"json": {"inputs": []}}),
     "too many inputs": (400, "1 to 8", {"json": {"inputs": [{"image": ""}] * 9}}),
@@ -189,13 +220,13 @@ BAD: dict[str, tuple[int, str, dict[str, Any]]] = {
     "too many files and fields": (400, "1 to 8", {"files": [("image", b"x")] * 5, "data": {"image": ["x"] * 5}}),
     "no field": (400, "the fields are image", {"json": {}}),
     "mistyped field": (400, "'imgae' (nearest: image); the fields are image", {"files": {"imgae": png(0)}}),
-    "a field no line can hold": (400, "unknown field", {"content": json.dumps({"\ud800\n" * 99: "x"}), "headers": {"Content-Type": "application/json"}}),
+    "an unprintable field": (400, "unknown field", {"content": json.dumps({"\ud800\n" * 99: "x"}), "headers": JSON}),
     "beside inputs": (400, "no other field", {"json": {"inputs": [{"image": text(0)}], "model": "x"}}),
     "no boundary": (400, "boundary", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
     "other type": (415, "image/*", {"content": png(0), "headers": {"Content-Type": "application/zip"}}),
     "no type": (415, "multipart/form-data", {"content": png(0)}),
     "too large": (413, "200,000 bytes", {"files": {"image": b"x" * 200_000}}),
-    "too large in chunks": (413, "200,000 bytes", {"content": (b"x" * 20_000 for _ in range(11)), "headers": {"Content-Type": "image/png"}}),
+    "too large in chunks": (413, "200,000 bytes", {"content": (b"x" * 20_000 for _ in range(11)), "headers": PICTURE}),
 }  # fmt: skip
 
 
@@ -211,8 +242,19 @@ def test_a_bad_request_gets_one_clear_line(case: str, client: httpx.Client) -> N
     assert client.post("/predict", json={"image": text(0)}).status_code == 200  # and the next is answered
 
 
+def test_a_large_body_is_refused_before_it_is_sent(client: httpx.Client) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=5) as connection:
+        head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 200001\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
 def test_other_paths_and_methods_are_refused_in_the_same_form(client: httpx.Client) -> None:
-    for method, path, status in (("GET", "/predict", 405), ("GET", "/static/../serve.py", 404), ("DELETE", "/health", 405)):
+    for method, path, status in (
+        ("GET", "/predict", 405),
+        ("GET", "/static/../serve.py", 404),
+        ("DELETE", "/health", 405),
+    ):
         response = client.request(method, path)
         assert (response.status_code, list(response.json())) == (status, ["error"])
         assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -252,8 +294,8 @@ def test_over_its_limits_a_server_refuses_and_recovers(predictor: OnnxPredictor)
     with served(slow(predictor, 0.4), timeout_s=0.2) as client:
         assert client.post("/predict", json={"image": text(0)}).status_code == 504
         with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as dripping:
-            head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\n{'x' * 9}"
-            dripping.sendall(head.encode())
+            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\n"
+            dripping.sendall(head + b"x" * 9)
             assert dripping.recv(12) == b"HTTP/1.1 504"
         assert metric(client, "predictions_in_progress") == 0
 
@@ -297,7 +339,12 @@ def test_off_loopback_a_token_is_asked_on_every_path_and_method(predictor: OnnxP
         assert "digits-001" in client.get("/?token=right-token").text
         assert 'name="token"' in client.get("/").text
         assert "digits-001" not in client.get("/").text
-        for host, status in (("model.example", 200), ("192.168.1.7:8000", 200), ("evil.example", 421), ("1.2.3.4.nip.io", 421)):
+        for host, status in (
+            ("model.example", 200),
+            ("192.168.1.7:8000", 200),
+            ("evil.example", 421),
+            ("1.2.3.4.nip.io", 421),
+        ):
             assert client.get("/health", headers={**good, "Host": host}).status_code == status
 
 
@@ -347,23 +394,180 @@ class Words(Kind):
 
 def test_other_kinds_and_several_roles_need_no_new_code(predictor: OnnxPredictor) -> None:
     """A made-up task: a text and a question to a text; markup in a name stays text."""
-    answer = {"text": "<b>yes</b>"}
     task = SimpleNamespace(
         name="asking",
         given={"question": "words", "context": "words"},
         kinds={"question": Words(predictor.task.recipe, {}), "context": Words(predictor.task.recipe, {})},
-        answer_kind=SimpleNamespace(baseline=lambda: answer),
+        answer_kind=SimpleNamespace(baseline=lambda: {"text": "<b>yes</b>"}),
         encode_given=lambda given: given,
     )
-    with served(SimpleNamespace(task=task, predict=lambda rows: [{"text": "|".join(row.values())} for row in rows])) as client:
+    joined = SimpleNamespace(task=task, predict=lambda rows: [{"text": "|".join(row.values())} for row in rows])
+    with served(joined, {"name": "<i>why</i>", "task": "asking"}) as client:
         pair = {"question": "why?", "context": "so"}
         for request in ({"json": pair}, {"files": {name: (None, value) for name, value in pair.items()}}):
-            assert client.post("/predict", **request).json()["predictions"] == [{"text": "why?|so"}]  # type: ignore[arg-type]
-        assert client.post("/predict", json={"question": "why?"}).json()["error"].startswith("field 'context' is missing")
-        uneven = {"data": {"question": ["a", "b"], "context": "c"}, "files": {"context": (None, "d"), "question": (None, "e")}}
+            assert client.post("/predict", **request).json()["predictions"] == [{"text": "why?|so"}]
+        assert (
+            client.post("/predict", json={"question": "why?"}).json()["error"].startswith("field 'context' is missing")
+        )
+        uneven = {
+            "data": {"question": ["a", "b"], "context": "c"},
+            "files": {"context": (None, "d"), "question": (None, "e")},
+        }
         assert "as many of one as of another" in client.post("/predict", **uneven).json()["error"]  # type: ignore[arg-type]
         assert client.post("/predict", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
         assert client.get("/").text.count("<textarea") == 2
-        assert "<b>yes" not in client.get("/docs").text
+        for path in ("/", "/docs"):
+            assert not re.search("<i>|<b>yes", client.get(path).text)
+            assert "&lt;i&gt;why" in client.get(path).text
         assert_whole_in_itself(client.get("/"))
         assert_whole_in_itself(client.get("/docs"))
+
+
+def test_an_answer_leaves_at_once(client: httpx.Client) -> None:
+    """40 ms is what an acknowledgement is delayed by where a socket waits for one before it sends the rest."""
+    seconds = []
+    for _ in range(9):
+        started = time.perf_counter()
+        client.post("/predict", json={"image": text(0)}).raise_for_status()
+        seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[4] < 0.035
+
+
+def test_a_bad_row_fails_alone_and_who_gave_up_is_skipped() -> None:
+    calls: list[list[int]] = []
+
+    def halve(rows: Sequence[int]) -> list[int]:
+        calls.append(list(rows))
+        time.sleep(0.08)
+        if any(row % 2 for row in rows):
+            raise ValueError(f"odd: {rows}")
+        return [row // 2 for row in rows]
+
+    async def scenario() -> list[Any]:
+        async with Batcher(halve, max_batch=4, max_wait_s=0.0, max_queue=6) as batcher:
+            first = asyncio.create_task(batcher.submit([100]))
+            await asyncio.sleep(0.02)  # runs: the others gather behind it
+            others = [asyncio.create_task(batcher.submit(rows)) for rows in ([2], [3], [8, 6], [44])]
+            await asyncio.sleep(0.02)
+            others.pop().cancel()
+            with pytest.raises(QueueFull):
+                await batcher.submit([0, 0])
+            answers = [await first, *await asyncio.gather(*others, return_exceptions=True)]
+            return [*answers, await batcher.submit([10])]
+
+    first, second, third, fourth, last = asyncio.run(scenario())
+    assert (first, second, fourth, last) == ([50], [1], [4, 3], [5])
+    assert str(third) == "odd: [3]"
+    assert calls == [[100], [2, 3, 8, 6], [2], [3], [8], [6], [10]]
+
+
+def test_a_batch_waits_for_rows_on_their_way_and_for_nobody_else() -> None:
+    sizes: list[int] = []
+
+    def halved(rows: Sequence[int]) -> list[int]:
+        return [row // 2 for row in rows]
+
+    async def scenario() -> float:
+        async with Batcher(halved, max_batch=8, max_wait_s=0.3, max_queue=9, observe=sizes.append) as batcher:
+            started = time.perf_counter()
+            await batcher.submit([1])
+            alone = time.perf_counter() - started
+            with batcher.arriving():
+                early = asyncio.create_task(batcher.submit([2]))
+                await asyncio.sleep(0.02)
+            await asyncio.gather(early, batcher.submit([3]))
+            return alone
+
+    assert asyncio.run(scenario()) < 0.2
+    assert sizes == [1, 2]
+
+
+def test_stopping_lets_go_of_who_waits() -> None:
+    def sleep(rows: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.2)
+        return rows
+
+    async def scenario() -> None:
+        async with Batcher(sleep, max_batch=1, max_wait_s=0.0, max_queue=9) as batcher:
+            waiting = [asyncio.create_task(batcher.submit([row])) for row in range(3)]
+            await asyncio.sleep(0.05)
+        results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 0.1)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+    asyncio.run(scenario())
+
+
+def test_a_port_in_use_is_one_clear_line(run: Run) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(BadInput, match=r"already in use.*port=0 takes"),
+    ):
+        serve_run(run, ServeSection(port=taken.getsockname()[1]), Display(quiet=True))
+
+
+def test_the_onnx_file_is_made_anew_for_other_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    path, weights, note = (run.path / name for name in ("model.onnx", "model.safetensors", "model.onnx.json"))
+    whole, kept = path.read_bytes(), weights.read_bytes()
+
+    def export(run: Run, path: Path, display: Display) -> None:
+        path.write_bytes(whole)
+        made.append(path.name)
+
+    def times_made() -> int:
+        assert serve._current_onnx(run, Display(quiet=True)) == path
+        return len(made)
+
+    monkeypatch.setattr(serve, "export_run", export)
+    assert times_made() == 0  # newer than the weights
+    os.utime(path, (1, 1))
+    assert times_made() == 1  # older
+    os.utime(path, (1, 1))
+    assert times_made() == 1  # older, but known to be of these weights: a copied folder
+    weights.write_bytes(kept + b"x")
+    assert times_made() == 2
+    path.write_bytes(whole + b"x")
+    assert times_made() == 2  # exported by hand since, and newer
+    path.unlink()
+    assert times_made() == 3
+    weights.write_bytes(kept)
+    note.unlink()
+    os.utime(path)
+
+
+@pytest.mark.parametrize(("sent", "host"), [(signal.SIGTERM, "127.0.0.1"), (signal.SIGINT, "0.0.0.0")])
+def test_the_command_serves_and_ends_quickly_with_0(sent: signal.Signals, host: str, run: Run) -> None:
+    command = [sys.executable, "-m", "snowball", "serve", str(run.path), "port=0", f"host={host}", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while "Ctrl+C" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            port = re.search(r"is served on http://[^:]+:(\d+)", said)
+            token = re.search(r"Authorization: Bearer (\S{32})'", said)
+            assert port is not None
+            assert (token is not None) == (host == "0.0.0.0"), said
+            headers = {"Authorization": f"Bearer {token[1]}"} if token else {}
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port[1]}", headers=headers, timeout=20)
+            assert client.post("/predict", files={"image": png(0)}).status_code == 200
+            idle, dripping = (socket.create_connection(("127.0.0.1", int(port[1]))) for _ in range(2))
+            begun = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n"
+            for name, value in headers.items():
+                begun += f"{name}: {value}\r\n"
+            dripping.sendall(f"{begun}\r\nx".encode())
+            time.sleep(0.2)
+            started = time.perf_counter()
+            process.send_signal(sent)
+            code = process.wait(10)
+            assert (code, time.perf_counter() - started < 3) == (0, True)
+            assert process.stdout is not None
+            assert json.loads(process.stdout.read())["run"] == str(run.path)
+            assert "Traceback" not in process.stderr.read()
+            assert dripping.recv(12) == b"HTTP/1.1 503"
+            for connection in (idle, dripping, client):
+                connection.close()
+        finally:
+            process.kill()

@@ -82,4 +82,4 @@ def _column_names(path: Path, header: list[str]) -> list[str]:
 
 
 def _shown(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return ", ".join(name[:40] for name in names[:10]) + (", ..." if len(names) > 10 else "")

@@ -55,8 +55,8 @@ class Encoded:
 
     def batch(self, rows: Tensor) -> Batch:
         """The rows with these numbers (B,) as a batch on `device`."""
-        inputs = {role: tensor[rows] for role, tensor in self.inputs.items()}
-        targets = {role: tensor[rows] for role, tensor in self.targets.items()}
+        inputs = {role: tensor.index_select(0, rows) for role, tensor in self.inputs.items()}
+        targets = {role: tensor.index_select(0, rows) for role, tensor in self.targets.items()}
         if not self._maps:
             return Batch(inputs, targets, rows)
         self._release(sum(tensor.nbytes for tensor in inputs.values()))

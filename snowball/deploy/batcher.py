@@ -1,8 +1,7 @@
 """The way of a prediction: a body is read into cells, cells are encoded in threads, rows are answered in batches.
 
-Bodies are hostile: whatever is wrong with one is an HTTPException with one clear line. One worker thread runs the
-session; rows that arrive while it runs make up the next batch, so batches grow with the load by themselves and a lone
-request waits for nobody. Counters live on the event loop: no locks.
+Whatever is wrong with a body is an HTTPException of one clear line. One worker thread runs the session; rows that
+arrive while it runs are the next batch: batches grow with the load, and a lone request waits for nobody.
 """
 
 from __future__ import annotations
@@ -96,9 +95,8 @@ def _check_names(found: Mapping[str, Any], task: Task) -> None:
 
 
 def encode(task: Task, cells: Cells, where: str = "") -> dict[str, Any]:
-    """One input as tensors. A kind that lives in files gets bytes only: `read` would open a text as a path.
-
-    `where` begins the line of an error, to tell one of several inputs."""
+    """One input as tensors; `where` begins the line of an error. A kind that lives in files gets bytes only: its
+    `read` would open a text as a path."""
     given = {}
     for role, cell in cells.items():
         kind = type(task.kinds[role])
@@ -252,6 +250,8 @@ class Predictions:
             raise busy from None
         except ClientDisconnect:
             raise HTTPException(400, "the request ended before its body did") from None
+        except asyncio.CancelledError:
+            raise HTTPException(503, "the server is stopping", {"Retry-After": "1"}) from None
         finally:
             self.in_progress -= 1
 
@@ -260,7 +260,8 @@ class Predictions:
         where = [f"input {n} of {len(cells)}: " if len(cells) > 1 else "" for n in range(1, len(cells) + 1)]
         jobs = [loop.run_in_executor(self._readers, encode, self.task, *one) for one in zip(cells, where, strict=True)]
         try:
-            return await asyncio.gather(*jobs)
+            rows: list[dict[str, Any]] = await asyncio.gather(*jobs)
+            return rows
         finally:
             for job in jobs:  # where one has failed or the time is up, what has not begun need not begin
                 job.cancel()

@@ -1,7 +1,6 @@
 """Serve: answers over HTTP, and a page to try them on.
 
-Every request is checked before anything of it is read: Host, Origin, token, size. No path and no URL that a request
-names is ever opened. Everything is written against the Task contract; no task is named here.
+Every request is checked before its body is read; no path and no URL that it names is ever opened. No task is named.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from errno import EADDRINUSE
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -96,8 +96,8 @@ class _Guard:
         self.too_large = f"the body is larger than {self.limit:,} bytes"
         self.token = section.token.encode() if section.token else None
         self.any_address = section.host in EVERY
-        machine = (socket.gethostname(), f"{socket.gethostname()}.local") if self.any_address else ()
-        own = ("localhost", "127.0.0.1", "[::1]", section.host, f"[{section.host}]", *machine, *section.hosts)
+        machine = (socket.gethostname(), f"{socket.gethostname()}.local") if self.any_address else (section.host,)
+        own = ("localhost", "127.0.0.1", "[::1]", f"[{section.host}]", *machine, *section.hosts)
         self.names = {name.lower() for name in own}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -228,8 +228,8 @@ def _add_routes(
 
     @app.get("/health", summary="Whether it runs, and which model it has", response_class=JSONResponse)
     async def health() -> Response:
-        uptime = round(time.monotonic() - begun, 1)
-        return JSONResponse({"status": "ok", "model": about, "uptime_s": uptime, "version": __version__})
+        uptime_s = round(time.monotonic() - begun, 1)
+        return JSONResponse({"status": "ok", "model": about, "uptime_s": uptime_s, "version": __version__})
 
     @app.get("/metrics", summary="Counters, in Prometheus' text format", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
@@ -259,9 +259,8 @@ def serve_run(run: Run, section: ServeSection, display: Display | None = None) -
         host = socket.gethostname() if section.host in EVERY else section.host
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         token = made_up or ("TOKEN" if section.token else None)  # a given one is not repeated on the screen
-        roles = {role: predictor.task.kinds[role] for role in predictor.task.given}
-        display.line(render("announce.txt", {"about": about, "url": url, "token": token, "roles": roles}))
-        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
+        display.line(render("announce.txt", {"about": about, "url": url, "token": token, "task": predictor.task}))
+        config = uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1)
         gc.freeze()  # else each full collection walks all of torch: 130 ms in which nobody is answered (24 Nov 2026)
         _Server(config).run(sockets=[listener])
         gc.unfreeze()
@@ -280,9 +279,8 @@ def _listen(section: ServeSection) -> socket.socket:
     try:
         listener = socket.create_server((section.host, section.port), family=family, backlog=2048)
     except OSError as error:
-        hint = "; port=0 takes any free one" if section.port else ""
-        where = f"serve.host={section.host} serve.port={section.port}"
-        raise BadInput(f"{where}: cannot listen there: {error.strerror}{hint}") from error
+        hint = "; port=0 takes any free one" if error.errno == EADDRINUSE else ""
+        raise BadInput(f"host={section.host} port={section.port}: {error.strerror}{hint}") from error
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own only
     return listener
 

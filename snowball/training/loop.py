@@ -28,27 +28,55 @@ from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, opt
 __all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows"]
 
 EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
+FOLDED = 256  # steps whose sums are formed at once
 LOGGED_STEPS = 200  # steps that are logged over a whole training, beside every epoch
 
 
 class Totals:
-    """Sums of `measure` and of the loss, kept as tensors so that no step waits for a number."""
+    """Sums of `measure` and of the loss. A step only appends tensors to lists: sums are formed when they are asked
+    for, so that no step waits for a number or pays for an addition.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._new: dict[str, list[Tensor]] = {}
+        self._loss: list[Tensor] = []
+        self._rows: list[int] = []
 
     def add(self, measures: Mapping[str, tuple[Tensor, int]], loss: Tensor, num_rows: int) -> None:
-        for name, (value, count) in {**measures, "loss": (loss.detach() * num_rows, num_rows)}.items():
-            if name in self.sums:
-                self.sums[name] += value
-                self.counts[name] += count
-            else:
-                self.sums[name] = value.to(torch.float64 if value.device.type != "mps" else torch.float32)
-                self.counts[name] = count
+        for name, (value, count) in measures.items():
+            self._new.setdefault(name, []).append(value)
+            self._counts[name] = self._counts.get(name, 0) + count
+        self._loss.append(loss.detach())
+        self._rows.append(num_rows)
+        if len(self._rows) >= FOLDED:
+            self._fold()
 
-    def means(self, prefix: str = "") -> dict[str, float]:
-        return {prefix + name: float(value) / self.counts[name] for name, value in sorted(self.sums.items())}
+    def _fold(self) -> None:
+        """Add what was appended to the sums, in double precision where the device has it."""
+        if not self._rows:
+            return
+        precise = torch.float32 if self._loss[0].device.type == "mps" else torch.float64
+        rows = torch.tensor(self._rows, dtype=precise, device=self._loss[0].device)
+        new = {name: torch.stack(values).to(precise).sum() for name, values in self._new.items()}
+        new["loss"] = (torch.stack(self._loss).to(precise) * rows).sum()
+        self._counts["loss"] = self._counts.get("loss", 0) + sum(self._rows)
+        for name, value in new.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._new, self._loss, self._rows = {}, [], []
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """Sums and counts by name."""
+        self._fold()
+        return dict(self._sums), dict(self._counts)
+
+    def load(self, sums: dict[str, Tensor], counts: dict[str, int]) -> None:
+        self._sums, self._counts = dict(sums), dict(counts)
+
+    def means(self) -> dict[str, float]:
+        sums, counts = self.state()
+        return {name: float(value) / counts[name] for name, value in sorted(sums.items())}
 
 
 @dataclass
@@ -207,11 +235,11 @@ class Trainer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a checkpoint holds as tensors: weights, averages, optimisers, running totals, random states."""
-        self.progress.counts = dict(self.totals.counts)
+        sums, self.progress.counts = self.totals.state()
         held = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         if self.averaged is not None:
             held |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
-        held |= {f"totals/{name}": value for name, value in self.totals.sums.items()}
+        held |= {f"totals/{name}": value for name, value in sums.items()}
         held["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             held["random/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -227,8 +255,7 @@ class Trainer:
         if self.averaged is not None:
             self.averaged.load_state_dict(named("averaged/"))
         load_optimiser_tensors(self.optimisers, tensors)
-        self.totals.sums = {name: value.to(self.device) for name, value in named("totals/").items()}
-        self.totals.counts = dict(progress.counts)
+        self.totals.load({name: value.to(self.device) for name, value in named("totals/").items()}, progress.counts)
         self.progress = progress
         torch.set_rng_state(tensors["random/cpu"])
         if self.device.type == "cuda":

@@ -33,8 +33,8 @@ def build_optimisers(model: nn.Module, recipe: OptimSection) -> list[torch.optim
 
 
 def _one(name: str, parameters: list[Tensor], lr: float, recipe: OptimSection) -> torch.optim.Optimizer:
-    decayed = [p for p in parameters if p.dim() >= 2]
-    plain = [p for p in parameters if p.dim() < 2]
+    decayed = [p for p in parameters if p.dim() >= 2 or not recipe.weight_decay]  # one group is one kernel call
+    plain = [p for p in parameters if p.dim() < 2 and recipe.weight_decay]
     groups = [
         {"params": group, "weight_decay": decay, "peak_lr": lr}
         for group, decay in ((decayed, recipe.weight_decay), (plain, 0.0))

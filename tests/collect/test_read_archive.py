@@ -210,6 +210,23 @@ def test_huge_tar_headers_are_refused(tmp_path: Path) -> None:
     assert "the headers of one member are longer" in _refused(path)
 
 
+def test_what_is_not_written_counts_too(tmp_path: Path) -> None:
+    """Zeros behind the end mark are decompressed for the checksum: they count against the caps like content."""
+    path = _tar(tmp_path / "a.tar", ("x", b"abc")).rename(tmp_path / "a.tgz")
+    path.write_bytes(gzip.compress(path.read_bytes() + bytes(4 << 20)))
+    assert "a decompression bomb?" in _refused(path, Caps(ratio_from=1 << 20, ratio=100))
+
+
+def test_sparse_members_are_refused(tmp_path: Path) -> None:
+    """A sparse file of a few bytes reads as gigabytes of zeros."""
+    info = tarfile.TarInfo("holes")
+    info.pax_headers = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(8 << 30), "GNU.sparse.numblocks": "1"}
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info)
+    assert "'holes' is a link, a device or a sparse file" in _refused(path)
+
+
 def _pax_block(info: tarfile.TarInfo) -> bytes:
     buffer = info.tobuf(tarfile.PAX_FORMAT)
     return buffer[: -tarfile.BLOCKSIZE]  # without the header of the file itself

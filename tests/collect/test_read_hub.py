@@ -67,6 +67,12 @@ def test_splits(tmp_path: Path, dataset: Any) -> None:
     assert [(note.check, note.evidence) for note in notes] == [("skipped-splits", {"splits": ["unsupervised"]})]
 
 
+def test_splits_may_be_missing(tmp_path: Path, dataset: Any, read: Read) -> None:
+    parts = {"train": dataset.select([2, 3]), "test": dataset.select([0])}
+    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "saved"))
+    assert list(read(f"hf:{tmp_path / 'saved'}").split) == ["train", "train", "test"]
+
+
 def test_two_stated_labels_are_asked_about(tmp_path: Path, dataset: Any, read: Read, refusal: Refusal) -> None:
     fine = dataset.add_column("fine", [n % 3 for n in range(8)]).cast_column(
         "fine", datasets.ClassLabel(names=list("abc"))
