@@ -85,13 +85,19 @@ def main() -> None:
                 seconds[name].append(result["train_seconds"][1:] or result["train_seconds"])
                 accuracy[name].append(result["test_accuracy"][-1])
                 shown = " ".join(f"{value:.2f}" for value in result["train_seconds"])
-                print(f"batch {batch_size} round {seed} {name}: {shown} s, accuracy {accuracy[name][-1]:.4f}", file=sys.stderr)
+                print(
+                    f"batch {batch_size} round {seed} {name}: {shown} s, accuracy {accuracy[name][-1]:.4f}",
+                    file=sys.stderr,
+                )
         print(table(batch_size, seconds, accuracy), flush=True)
 
 
 def table(batch_size: int, seconds: dict[str, list[list[float]]], accuracy: dict[str, list[float]]) -> str:
     first = next(iter(seconds))
-    lines = [f"| batch {batch_size} | s per epoch (range) | ratio to {first} | test accuracy |", "| --- | --- | --- | --- |"]
+    lines = [
+        f"| batch {batch_size} | s per epoch (range) | ratio to {first} | test accuracy |",
+        "| --- | --- | --- | --- |",
+    ]
     for name, rounds in seconds.items():
         every = [value for values in rounds for value in values]
         pairs = [statistics.median(a) / statistics.median(b) for a, b in zip(rounds, seconds[first], strict=True)]

@@ -1,8 +1,8 @@
 """Write what the documentation says of the code from the code: docs/recipe.md, and the README's grid.
 
-    python docs/generate.py             writes docs/recipe.md
-    python docs/generate.py --grid      runs the conformance suite too, and writes the README's grid
-    python docs/generate.py --check     fails where docs/recipe.md is not what the code says
+python docs/generate.py             writes docs/recipe.md
+python docs/generate.py --grid      runs the conformance suite too, and writes the README's grid
+python docs/generate.py --check     fails where docs/recipe.md is not what the code says
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ error finding; the reason then stands in the report.
 
 
 def rows(section: type[Section]) -> list[str]:
-    lines = [f"## `{section.key}`", "", str(section.__doc__).strip(), "", "| key | type | default | |", "| --- | --- | --- | --- |"]
+    lines = [
+        f"## `{section.key}`",
+        "",
+        str(section.__doc__).strip(),
+        "",
+        "| key | type | default | |",
+        "| --- | --- | --- | --- |",
+    ]
     properties: Mapping[str, Any] = section.model_json_schema()["properties"]
     for name, field in section.model_fields.items():
         default = "" if field.default is PydanticUndefined else f"`{field.default}`"

@@ -143,7 +143,7 @@ def _serve(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _data(words: Words, display: Display) -> dict[str, Any]:
-    from .collect import list_sources
+    from .collect.read import list_sources
 
     sources = list_sources()
     for name, about, origin in sources:

@@ -43,7 +43,7 @@ class Encoded:
     digests: list[str]
     facts: dict[str, list[dict[str, Any] | None]]
     bad: dict[int, str]
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _maps: list[mmap.mmap] = field(default_factory=list)
     _budget: int = 0
     _touched: int = 0
@@ -197,7 +197,7 @@ def bad_rows_finding(table: Table, bad: Mapping[int, str], severity: Any = "warn
     return Finding(
         "unreadable-rows",
         severity,
-        f"{len(bad)} of {len(table)} rows cannot be read and were set aside, e.g. {named[0]['where']}: {named[0]['reason']}",
+        f"{len(bad)} of {len(table)} rows were set aside, e.g. {named[0]['where']}: {named[0]['reason']}",
         {"rows": named, "count": len(bad)},
         "mend or remove them",
     )

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..display import Display
-from ..finding import BadInput, Finding
+from ..finding import BadInput, Finding, worst_first
 from ..kind import Unreadable
 from ..recipe import SHARED, DataSection, Recipe, resolve_key
 from ..run import Run
 from ..table import Column, Table
 from ..task import Task, choose_task, kinds, tasks
-from . import read_table
 from .audit import audit
 from .encode import Encoded, encode_table, split_fingerprints
+from .read import read_table
 from .split import split_rows
 
 __all__ = ["Prepared", "audit_prepared", "prepare", "prepare_other_data", "prepare_run"]
@@ -33,6 +33,8 @@ class Prepared:
     table: Table
     splits: dict[str, np.ndarray]
     encoded: Encoded
+    notes: list[Finding]
+    """What the reader of the data passed over."""
 
 
 def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared:
@@ -40,7 +42,8 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     _check_keys(asked)
     values = {key: value for key, value in asked.items() if key not in ("task", "preset")}
     data = _data_section(source, values)
-    table = read_table(data)
+    notes: list[Finding] = []
+    table = read_table(data, notes.append)
     task_type = _task_type(asked.get("task"), table)
     types = task_type.section_types()
     wanted = {
@@ -53,22 +56,23 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     splits = _split(task_type, table, columns, recipe)
     schema = task_type.fit(table, recipe, splits["train"].tolist())
     recipe = recipe.replace(task_type.resolve(recipe, schema))
-    return _encoded(task_type(recipe, schema, table), table, splits, display)
+    return _encoded(task_type(recipe, schema, table), table, splits, notes, display)
 
 
 def prepare_run(run: Run, display: Display) -> Prepared:
     """The data a run was trained on, read again. Data that has changed since is refused: its splits would differ."""
-    table = read_table(run.recipe.data)
+    notes: list[Finding] = []
+    table = read_table(run.recipe.data, notes.append)
     task = run.task_type(run.recipe, run.schema, table)
     columns = run.task_type.pick_columns(table, run.recipe)
     splits = _split(run.task_type, table, columns, run.recipe)
-    prepared = _encoded(task, table, splits, display)
+    prepared = _encoded(task, table, splits, notes, display)
     found = prepared.task.schema.splits
     for name, expected in run.schema.splits.items():
         if found[name] != expected:
             raise BadInput(
-                f"{run.recipe.data.source}: its {name} split ({found[name]['rows']} rows) is not the one that {run.path}"
-                f" was trained with ({expected['rows']} rows): the data has changed since"
+                f"{run.recipe.data.source}: its {name} split ({found[name]['rows']} rows) is not the one"
+                f" that {run.path} was trained with ({expected['rows']} rows): the data has changed since"
             )
     return prepared
 
@@ -76,19 +80,24 @@ def prepare_run(run: Run, display: Display) -> Prepared:
 def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     """Other data for a trained task: every row is a test row."""
     asked = run.recipe.data
-    table = read_table(asked.model_copy(update={"source": _source(source), "root": None}))
+    notes: list[Finding] = []
+    table = read_table(asked.model_copy(update={"source": _source(source), "root": None}), notes.append)
     run.task_type.pick_columns(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
     none = np.array([], dtype=np.int64)
     splits = {"train": none, "val": none, "test": np.arange(len(table))}
-    return _encoded(task, table, splits, display)
+    return _encoded(task, table, splits, notes, display)
 
 
 def audit_prepared(prepared: Prepared) -> list[Finding]:
-    return audit(prepared.task, prepared.table, prepared.encoded, prepared.task.rows_by_split)
+    """What the reader passed over, and what is wrong with the rows, worst first."""
+    found = audit(prepared.task, prepared.table, prepared.encoded, prepared.task.rows_by_split)
+    return worst_first([*prepared.notes, *found])
 
 
-def _encoded(task: Task, table: Table, splits: Mapping[str, np.ndarray], display: Display) -> Prepared:
+def _encoded(
+    task: Task, table: Table, splits: Mapping[str, np.ndarray], notes: list[Finding], display: Display
+) -> Prepared:
     display.start("reading", len(table))
 
     def progress(done: int, total: int) -> None:
@@ -102,7 +111,7 @@ def _encoded(task: Task, table: Table, splits: Mapping[str, np.ndarray], display
     readable = {name: np.setdiff1d(rows, bad) for name, rows in splits.items()}
     task.schema = replace(task.schema, splits=split_fingerprints(encoded, readable))
     task.rows_by_split = {name: rows.tolist() for name, rows in readable.items()}
-    return Prepared(task, table, readable, encoded)
+    return Prepared(task, table, readable, encoded, notes)
 
 
 def _split(task_type: type[Task], table: Table, columns: Mapping[str, Column], recipe: Recipe) -> dict[str, np.ndarray]:

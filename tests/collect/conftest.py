@@ -81,7 +81,7 @@ def idx_folder(tmp_path: Path, idx_file: Callable[..., Path]) -> Path:
 @pytest.fixture
 def read() -> Callable[..., Table]:
     """read(source, answer=...): the table, as the command line would ask for it."""
-    from snowball.collect import read_table
+    from snowball.collect.read import read_table
 
     return lambda source, **keys: read_table(DataSection(source=str(source), **keys))
 

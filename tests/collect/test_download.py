@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from snowball.collect import download
-from snowball.collect.download import Remote, fetch
-from snowball.collect.progress import show_progress
+from snowball.collect.read import download
+from snowball.collect.read.download import Remote, fetch
+from snowball.collect.read.progress import show_progress
 from snowball.finding import BadInput
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snowball.collect import read_table
+from snowball.collect.read import read_table
 from snowball.finding import Finding
 from snowball.recipe import DataSection
 from snowball.table import Table

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snowball.collect.idx import read_idx
+from snowball.collect.read.idx import read_idx
 from snowball.finding import BadInput
 from snowball.table import Table
 
@@ -119,7 +119,7 @@ def test_one_file_stands_for_its_pair(idx_folder: Path, read: Callable[..., Tabl
 
 
 def test_class_numbers_beyond_the_names_are_refused(idx_folder: Path) -> None:
-    from snowball.collect.idx import find_pairs, idx_table
+    from snowball.collect.read.idx import find_pairs, idx_table
 
     with pytest.raises(BadInput, match=r"label 2 is 2, but the classes are 0\.\.1"):
         idx_table("x", find_pairs(idx_folder), ["a", "b"])

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snowball.collect import cifar, known, list_sources
 from snowball.collect.cache import cache_folder
-from snowball.collect.download import Remote
+from snowball.collect.read import cifar, known, list_sources
+from snowball.collect.read.download import Remote
 from snowball.table import Table
 
 Read = Callable[..., Table]
@@ -42,7 +42,7 @@ def test_digits_are_scikit_learns(read: Read) -> None:
 
 def test_digits_import_no_scikit_learn() -> None:
     code = (
-        "import sys; from snowball.collect.samples import SAMPLES; SAMPLES['digits'][0]();"
+        "import sys; from snowball.collect.read.samples import SAMPLES; SAMPLES['digits'][0]();"
         "sys.exit(int(any(name in sys.modules for name in ('sklearn', 'torch', 'pyarrow', 'datasets'))))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

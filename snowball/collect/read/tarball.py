@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from ..finding import BadInput
+from ...finding import BadInput
 
 __all__ = ["TarMember", "read_tar"]
 

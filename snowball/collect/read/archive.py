@@ -18,9 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..finding import BadInput
-from ..storage import file_digest
-from .cache import cache_folder
+from ...finding import BadInput
+from ...storage import file_digest
+from ..cache import cache_folder
 from .progress import Progress, show_progress
 from .tarball import read_tar
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput
-from ..table import Column, Table
+from ...finding import BadInput
+from ...table import Column, Table
 
 __all__ = ["DEFAULTS", "SAMPLES"]
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..finding import BadInput
-from ..table import Column, Table
+from ...finding import BadInput
+from ...table import Column, Table
 
 if TYPE_CHECKING:
     import numpy as np

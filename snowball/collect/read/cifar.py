@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..finding import BadInput
-from ..table import Column, Table
+from ...finding import BadInput
+from ...table import Column, Table
 from .cells import LazyCells
 
 if TYPE_CHECKING:

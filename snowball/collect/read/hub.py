@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput, Finding
-from ..table import SPLITS
+from ...finding import BadInput, Finding
+from ...table import SPLITS
 from .cells import LazyCells
 from .parquet import with_class_names
 from .raw import Raw, chain_raws

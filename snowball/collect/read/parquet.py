@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..finding import BadInput
+from ...finding import BadInput
 from .cells import LazyCells
 from .media import kind_of_bytes, kind_of_path, kind_suffixes
 from .raw import Raw

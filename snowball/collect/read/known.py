@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput
-from ..table import Table
+from ...finding import BadInput
+from ...table import Table
+from ..cache import cache_folder
 from .archive import extract
-from .cache import cache_folder
 from .cifar import CIFAR_FILES, cifar_table
 from .download import Remote, check_file, fetch
 from .idx import idx_table

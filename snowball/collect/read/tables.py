@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..finding import BadInput
-from ..table import SPLITS
+from ...finding import BadInput
+from ...table import SPLITS
 from .columns import SPLIT_WORDS
 from .folder import is_hidden
 from .raw import Raw, chain_raws

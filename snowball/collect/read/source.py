@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..finding import BadInput, Finding, nearest
-from ..recipe import DataSection
-from ..table import Table
+from ...finding import BadInput, Finding, nearest
+from ...recipe import DataSection
+from ...table import Table
 from .archive import extract, is_archive
 from .cifar import CIFAR_FILES, cifar_table
 from .columns import SPLIT_WORDS, names_files, type_columns

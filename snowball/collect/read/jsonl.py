@@ -7,7 +7,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput
+from ...finding import BadInput
 from .lines import text_lines
 from .raw import Raw
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput, nearest
-from ..recipe import DataSection
-from ..table import Column, Table
+from ...finding import BadInput, nearest
+from ...recipe import DataSection
+from ...table import Column, Table
 from .answers import label_cells, pick_label
 from .cells import PathCells
 from .media import kind_of_path, kind_suffixes

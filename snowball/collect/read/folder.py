@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..finding import BadInput, Finding
-from ..table import Column, Table
+from ...finding import BadInput, Finding
+from ...table import Column, Table
 from .cells import PathCells
 from .columns import SPLIT_WORDS
 from .media import kind_of_path, kind_suffixes

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..finding import BadInput
-from ..recipe import DataSection
+from ...finding import BadInput
+from ...recipe import DataSection
 from .raw import Raw
 
 __all__ = ["label_cells", "pick_label"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from ..finding import BadInput
+from ...finding import BadInput
 from .lines import text_lines
 from .raw import Raw
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..finding import BadInput
+from ...finding import BadInput
 from .cells import ChainedCells
 
 __all__ = ["Raw", "chain_raws"]

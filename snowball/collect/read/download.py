@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..finding import BadInput
-from ..storage import file_digest
+from ...finding import BadInput
+from ...storage import file_digest
 from .progress import Progress, show_progress
 
 __all__ = ["Remote", "check_file", "fetch"]

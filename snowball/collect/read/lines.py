@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..finding import BadInput
+from ...finding import BadInput
 
 __all__ = ["MAX_LINE", "text_lines"]
 
