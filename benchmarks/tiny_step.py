@@ -3,7 +3,7 @@
     python benchmarks/tiny_step.py [--rounds 9] [--steps 2000]
 
 Both train softmax regression from 2 x 2 pixels to 2 classes (10 parameters) on the same rows, batches of 32 by index,
-SGD with momentum, cross-entropy, nothing else in the plain loop. Snowball's has its log, its checkpoints on the clock and
+SGD with momentum, cross-entropy, nothing else in the plain loop. Snowball's has its log, its checkpoints and
 the live bar on a terminal switched on (drawn into a pseudo-terminal).
 """
 
