@@ -1,6 +1,6 @@
 """What the loop adds to a step: a network of 10 parameters, Snowball's loop beside a plain one, in alternation.
 
-    python benchmarks/tiny_step.py [--rounds 9] [--steps 2000]
+    python benchmarks/tiny_step.py [--rounds 9] [--steps 5000]
 
 Both train softmax regression from 2 x 2 pixels to 2 classes (10 parameters) on the same rows, batches of 32 by index,
 SGD with momentum, cross-entropy, nothing else in the plain loop. Snowball's has its log, its checkpoints and
@@ -71,7 +71,7 @@ def plain_loop(images: torch.Tensor, labels: torch.Tensor, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=5000)
     asked = parser.parse_args()
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,6 @@ from .run import Run
 from .storage import read_tensors
 from .task import Rows, Schema, Task, tasks
 from .training.checkpoint import newest_checkpoint
-from .training.loop import Totals
 from .training.preflight import preflight
 from .training.train import Interrupted, train
 
@@ -279,14 +278,12 @@ def _resumes_bit_exactly(bench: Bench) -> None:
 def _measure_additive(bench: Bench) -> None:
     with torch.no_grad():
         outputs = bench.model.eval()(**bench.batch.inputs)
-        whole, parts = Totals(), Totals()
-        whole.add(bench.task.measure(outputs, bench.batch), torch.zeros(()), len(bench.batch))
-        for i in range(len(bench.batch)):
-            parts.add(bench.task.measure(_part(outputs, i), _part_batch(bench.batch, i)), torch.zeros(()), 1)
-    for name, value in whole.means().items():
-        assert abs(value - parts.means()[name]) <= 1e-6 * max(1.0, abs(value)), (
-            f"{name}: {value} whole, {parts.means()[name]} by rows"
-        )
+        whole = bench.task.measure(outputs, bench.batch)
+        parts = [bench.task.measure(_part(outputs, i), _part_batch(bench.batch, i)) for i in range(len(bench.batch))]
+    for name, (value, count) in whole.items():
+        summed, counted = sum(float(part[name][0]) for part in parts), sum(part[name][1] for part in parts)
+        assert counted == count, f"{name}: {count} counted whole, {counted} by rows"
+        assert abs(float(value) - summed) <= 1e-5 * max(1.0, abs(summed)), f"{name}: {value} whole, {summed} by rows"
 
 
 @_check("evaluate")

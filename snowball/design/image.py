@@ -40,7 +40,8 @@ class ImageNetwork(nn.Module):
         self.body = body
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        return {"logits": self.body(torch.addcmul(self.offset, image.float(), self.scale))}
+        # Two plain kernels: addcmul with a broadcast takes three times as long on the CPU (measured 2026-11-24).
+        return {"logits": self.body((image * self.scale).add_(self.offset))}
 
 
 def linear(shape: ImageShape) -> nn.Module:

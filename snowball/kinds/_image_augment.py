@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -53,8 +54,9 @@ class ImageAugment(Section):
     magnitude: float = Field(0.3, ge=0, le=1)
     """Strength of those operations, from 0 to 1."""
 
-    @property
+    @cached_property
     def active(self) -> bool:
+        """Whether anything is switched on; asked in every step, so found out once."""
         amounts = self.rotate, self.scale, self.shift, self.shear, self.crop, self.flip, self.colour, self.erase
         return self.name != "none" and any((*amounts, self.mixup, self.cutmix, self.randaugment))
 

@@ -59,6 +59,11 @@ class LabelKind(Answer):
             )
         return {"labels": labels, "counts": [counts[label] for label in labels]}
 
+    def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
+        super().__init__(recipe, state)
+        self._smoothing = recipe[LabelSection].smoothing
+        self._index = {label: i for i, label in enumerate(self.labels)}
+
     @property
     def labels(self) -> list[str]:
         labels: list[str] = self.state["labels"]
@@ -73,13 +78,6 @@ class LabelKind(Answer):
             return torch.tensor(self._index[value])
         except KeyError:
             raise Unreadable(f"label {value!r} does not occur among the training rows") from None
-
-    @property
-    def _index(self) -> dict[str, int]:
-        cached: dict[str, int] | None = self.__dict__.get("_index_cache")
-        if cached is None:
-            cached = self.__dict__["_index_cache"] = {label: i for i, label in enumerate(self.labels)}
-        return cached
 
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:
@@ -119,7 +117,7 @@ class LabelKind(Answer):
 
     def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
         # target: (B,) class numbers, or (B, C) shares after mixup or cutmix
-        return F.cross_entropy(outputs["logits"].float(), target, label_smoothing=self.recipe[LabelSection].smoothing)
+        return F.cross_entropy(outputs["logits"].float(), target, label_smoothing=self._smoothing)
 
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int]]:
         wanted = target if target.dim() == 1 else target.argmax(1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..collect.encode import Encoded
 from ..finding import Finding, GateFailed
+from ..kind import Batch
 from ..recipe import Recipe
 from ..rng import SampleRandom, epoch_order, mix
 from ..task import Task
@@ -28,43 +29,48 @@ from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, opt
 __all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows"]
 
 EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
-FOLDED = 256  # steps whose sums are formed at once
-LOGGED_STEPS = 200  # steps that are logged over a whole training, beside every epoch
+HELD_BYTES = 2**20  # of batches and outputs that wait to be measured together
+LOGGED_STEPS = 100  # steps that are logged over a whole training, beside every epoch
 
 
 class Totals:
-    """Sums of `measure` and of the loss. A step only appends tensors to lists: sums are formed when they are asked
-    for, so that no step waits for a number or pays for an addition.
+    """Sums of `measure` and of the loss. A step only hands its tensors over: small batches are measured many at a
+    time, which `measure` allows since it is additive, and nothing waits for a number until it is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, task: Task) -> None:
+        self._task = task
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._new: dict[str, list[Tensor]] = {}
-        self._loss: list[Tensor] = []
-        self._rows: list[int] = []
+        self._waiting: list[tuple[dict[str, Tensor], Batch, Tensor]] = []
+        self._most_waiting = 1
 
-    def add(self, measures: Mapping[str, tuple[Tensor, int]], loss: Tensor, num_rows: int) -> None:
-        for name, (value, count) in measures.items():
-            self._new.setdefault(name, []).append(value)
-            self._counts[name] = self._counts.get(name, 0) + count
-        self._loss.append(loss.detach())
-        self._rows.append(num_rows)
-        if len(self._rows) >= FOLDED:
+    def add(self, outputs: Mapping[str, Tensor], batch: Batch, loss: Tensor) -> None:
+        """Count a batch, of which `loss` is the mean."""
+        if not self._waiting:
+            held = sum(tensor.nbytes for part in (outputs, batch.inputs, batch.targets) for tensor in part.values())
+            self._most_waiting = max(1, min(64, HELD_BYTES // held))
+        self._waiting.append(({name: value.detach() for name, value in outputs.items()}, batch, loss.detach()))
+        if len(self._waiting) >= self._most_waiting:
             self._fold()
 
+    @torch.no_grad()
     def _fold(self) -> None:
-        """Add what was appended to the sums, in double precision where the device has it."""
-        if not self._rows:
+        """Add what is waiting to the sums, in double precision where the device has it."""
+        if not self._waiting:
             return
-        precise = torch.float32 if self._loss[0].device.type == "mps" else torch.float64
-        rows = torch.tensor(self._rows, dtype=precise, device=self._loss[0].device)
-        new = {name: torch.stack(values).to(precise).sum() for name, values in self._new.items()}
-        new["loss"] = (torch.stack(self._loss).to(precise) * rows).sum()
-        self._counts["loss"] = self._counts.get("loss", 0) + sum(self._rows)
-        for name, value in new.items():
+        outputs, batches, losses = zip(*self._waiting, strict=True)
+        self._waiting = []
+        merged = _concatenated([batch.inputs for batch in batches]), _concatenated([batch.targets for batch in batches])
+        whole = Batch(*merged, torch.cat([batch.index for batch in batches]))
+        measures = self._task.measure(_concatenated(outputs), whole)
+        precise = torch.float32 if losses[0].device.type == "mps" else torch.float64
+        rows = torch.tensor([len(batch) for batch in batches], dtype=precise, device=losses[0].device)
+        measures["loss"] = (torch.stack(losses).to(precise) * rows).sum(), len(whole)
+        for name, (value, count) in measures.items():
+            value = value.to(precise)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._new, self._loss, self._rows = {}, [], []
+            self._counts[name] = self._counts.get(name, 0) + count
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
         """Sums and counts by name."""
@@ -77,6 +83,12 @@ class Totals:
     def means(self) -> dict[str, float]:
         sums, counts = self.state()
         return {name: float(value) / counts[name] for name, value in sorted(sums.items())}
+
+
+def _concatenated(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclass
@@ -115,15 +127,18 @@ class Trainer:
     ) -> None:
         self.task = task
         self.recipe: Recipe = task.recipe
+        self._train = task.recipe.train
         self.encoded = encoded
         self.splits = splits
         self.device = encoded.device
         self.model = model
         self.averaged = copy.deepcopy(model).eval() if self.recipe.train.ema else None
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimisers = build_optimisers(model, self.recipe.optim)
         self.progress = Progress()
-        self.totals = Totals()
+        self.totals = Totals(task)
         self.precision = precision
+        self._autocast = self.autocast()
         self._call: Callable[..., dict[str, Tensor]] = torch.compile(model) if self.recipe.train.compile else model
         rows_per_step = self.recipe.train.batch_size * self.recipe.train.accumulate
         self.steps_per_epoch = math.ceil(len(splits["train"]) / rows_per_step)
@@ -142,7 +157,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def run(self, listener: Listener) -> None:
-        train, at = self.recipe.train, self.progress
+        train, at = self._train, self.progress
         while at.epoch < train.epochs and not self._out_of_patience():
             started, first_step = time.perf_counter(), at.step_in_epoch
             order = self.splits["train"][
@@ -150,11 +165,12 @@ class Trainer:
             ]
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
+            log_every = max(1, self.num_steps // LOGGED_STEPS)
             for rows in islice(order.split(train.batch_size * train.accumulate), at.step_in_epoch, None):
                 lr = self._set_lr(self.step, val_losses)
                 self._update(rows)
                 at.step_in_epoch += 1
-                if self.step % max(1, self.num_steps // LOGGED_STEPS) == 0:
+                if self.step % log_every == 0:
                     self._log(listener, {"event": "step", **self.totals.means(), "lr": lr})
                 listener.stepped(self, len(rows))
                 if listener.stopping():
@@ -169,21 +185,21 @@ class Trainer:
 
     def _update(self, rows: Tensor) -> None:
         """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all their rows."""
-        train = self.recipe.train
-        for part in rows.split(train.batch_size):
+        train = self._train
+        for part in rows.split(train.batch_size) if train.accumulate > 1 else (rows,):
             batch = self.encoded.batch(part)
             batch = self.task.augment(batch, SampleRandom(train.seed, self.progress.epoch, batch.index))
-            with self.autocast():
+            with self._autocast:
                 outputs = self._call(**batch.inputs)
                 loss = self.task.loss(outputs, batch)
             (loss if len(part) == len(rows) else loss * (len(part) / len(rows))).backward()
-            with torch.no_grad():
-                self.totals.add(self.task.measure(outputs, batch), loss, len(part))
+            self.totals.add(outputs, batch, loss)
         if train.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), train.clip)
+            nn.utils.clip_grad_norm_(self.parameters, train.clip)
         for optimiser in self.optimisers:
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         if self.averaged is not None:
             self._average(self.averaged)
 
@@ -209,7 +225,7 @@ class Trainer:
             at.best, at.best_loss, at.best_epoch = value, loss, at.epoch
         row = {"event": "epoch", **trained, **{f"val_{name}": v for name, v in validated.items()}, "lr": lr, **speed}
         self._log(listener, {**row, "best": better})
-        at.epoch, at.step_in_epoch, self.totals = at.epoch + 1, 0, Totals()
+        at.epoch, at.step_in_epoch, self.totals = at.epoch + 1, 0, Totals(self.task)
         if better:
             listener.improved(self)
 
@@ -267,12 +283,12 @@ def measure_rows(
     task: Task, model: nn.Module, encoded: Encoded, rows: Tensor, context: AbstractContextManager[Any] | None = None
 ) -> dict[str, float]:
     """The means of `measure` and of the loss over rows, in evaluation mode; the model's mode is put back after."""
-    totals, was_training = Totals(), model.training
+    totals, was_training = Totals(task), model.training
     model.eval()
     with context or nullcontext():
         for batch in encoded.batches(rows, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
             outputs = model(**batch.inputs)
-            totals.add(task.measure(outputs, batch), task.loss(outputs, batch), len(batch))
+            totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)
     return totals.means()
 
