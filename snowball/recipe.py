@@ -116,9 +116,9 @@ class OptimSection(Section):
     """`muon` orthogonalises the updates of hidden matrices and uses AdamW for everything else."""
     lr: float | None = Field(None, gt=0)
     """Peak learning rate. Default: sgd 0.05, adam and adamw 0.001, muon 0.02 (its AdamW part a twentieth of that)."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float | None = Field(None, ge=0)
     """Decay of matrices and kernels: decoupled in adamw and muon, an L2 penalty in sgd and adam. Never of biases
-    and normalisation."""
+    and normalisation. Default: adamw and muon 0.05, sgd and adam 0."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of sgd and muon."""
     nesterov: bool = True
@@ -147,7 +147,12 @@ class ScheduleSection(Section):
 
 
 SHARED: tuple[type[Section], ...] = (DataSection, ModelSection, TrainSection, OptimSection, ScheduleSection)
-_DEFAULT_LR = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "muon": 0.02}
+_OPTIM_DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "sgd": {"lr": 0.05, "weight_decay": 0.0},
+    "adam": {"lr": 1e-3, "weight_decay": 0.0},
+    "adamw": {"lr": 1e-3, "weight_decay": 0.05},
+    "muon": {"lr": 0.02, "weight_decay": 0.05},
+}
 S = TypeVar("S", bound=Section)
 
 
@@ -224,13 +229,14 @@ class Recipe:
                 section, field = resolve_key(written, types).split(".")
                 nested[section][field] = value
         built = [_build_section(section, nested[section.key]) for section in types]
-        return cls(task, [_with_default_lr(section) for section in built], waive)
+        return cls(task, [_with_optim_defaults(section) for section in built], waive)
 
 
-def _with_default_lr(section: Section) -> Section:
-    if isinstance(section, OptimSection) and section.lr is None:
-        return section.model_copy(update={"lr": _DEFAULT_LR[section.name]})
-    return section
+def _with_optim_defaults(section: Section) -> Section:
+    if not isinstance(section, OptimSection):
+        return section
+    defaults = _OPTIM_DEFAULTS[section.name]
+    return section.model_copy(update={key: value for key, value in defaults.items() if getattr(section, key) is None})
 
 
 def _build_section(section: type[S], values: dict[str, Any]) -> S:

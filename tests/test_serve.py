@@ -38,6 +38,7 @@ from snowball.kind import Kind
 from snowball.kinds.image import ImageKind
 from snowball.recipe import Recipe
 from snowball.run import Run
+from snowball.storage import file_digest
 from snowball.task import ColumnSchema, Schema, tasks
 
 ABOUT = {"name": "digits-001", "task": "image-classification", "weights": "0123"}
@@ -56,7 +57,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     model = run.task().model().eval()
     run.save_model(model)
     example = (torch.zeros(1, 1, 8, 8, dtype=torch.uint8),)
-    (run.path / "model.onnx").write_bytes(_to_onnx(run.task(), _WholeModel(run.task(), model).eval(), example))
+    weights = file_digest(run.path / "model.safetensors")
+    (run.path / "model.onnx").write_bytes(_to_onnx(run.task(), _WholeModel(run.task(), model).eval(), example, weights))
     return run
 
 
@@ -507,7 +509,7 @@ def test_a_port_in_use_is_one_clear_line(run: Run) -> None:
 
 def test_the_onnx_file_is_made_anew_for_other_weights(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    path, weights, note = (run.path / name for name in ("model.onnx", "model.safetensors", "model.onnx.json"))
+    path, weights = run.path / "model.onnx", run.path / "model.safetensors"
     whole, kept = path.read_bytes(), weights.read_bytes()
 
     def export(run: Run, path: Path, display: Display) -> None:
@@ -515,24 +517,18 @@ def test_the_onnx_file_is_made_anew_for_other_weights(run: Run, monkeypatch: pyt
         made.append(path.name)
 
     def times_made() -> int:
-        assert serve._current_onnx(run, Display(quiet=True)) == path
+        serve._current(run, 1, Display(quiet=True))
         return len(made)
 
     monkeypatch.setattr(serve, "export_run", export)
-    assert times_made() == 0  # newer than the weights
+    assert times_made() == 0
     os.utime(path, (1, 1))
-    assert times_made() == 1  # older
-    os.utime(path, (1, 1))
-    assert times_made() == 1  # older, but known to be of these weights: a copied folder
+    assert times_made() == 0  # older than the weights, but of them: a copied folder
     weights.write_bytes(kept + b"x")
-    assert times_made() == 2
-    path.write_bytes(whole + b"x")
-    assert times_made() == 2  # exported by hand since, and newer
-    path.unlink()
-    assert times_made() == 3
+    assert times_made() == 1
     weights.write_bytes(kept)
-    note.unlink()
-    os.utime(path)
+    path.unlink()
+    assert times_made() == 2
 
 
 @pytest.mark.parametrize(("sent", "host"), [(signal.SIGTERM, "127.0.0.1"), (signal.SIGINT, "0.0.0.0")])

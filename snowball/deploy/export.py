@@ -24,7 +24,7 @@ from ..collect.prepare import prepare_other_data, prepare_run
 from ..display import Display
 from ..finding import BadInput, Finding
 from ..run import Run
-from ..storage import write_bytes
+from ..storage import file_digest, write_bytes
 from ..task import Rows, Task
 from .session import METADATA_KEY, OnnxPredictor
 
@@ -82,7 +82,7 @@ def export_run(run: Run, path: Path, data: str | None = None, display: Display |
     display.line(f"exporting {run.path} to ONNX")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write_bytes(temporary, _to_onnx(task, whole, raw[0]))
+        write_bytes(temporary, _to_onnx(task, whole, raw[0], file_digest(run.path / "model.safetensors")))
         predictor = OnnxPredictor(temporary)
         differences = _compare_shapes(whole, predictor, raw)
         encoded = [task.encode_given(rows.given(row)) for row in rows.numbers]
@@ -108,7 +108,8 @@ def _raw_tensors(task: Task, given: Mapping[str, Any]) -> tuple[Tensor, ...]:
     return tuple(task.kinds[role].raw_tensor(given[role])[None] for role in task.given)
 
 
-def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...]) -> bytes:
+def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...], weights: str) -> bytes:
+    """The file's bytes. `weights` is the digest of the weights it was made from, so that a server knows its own."""
     import onnx
 
     example = tuple(torch.cat([tensor, tensor]) for tensor in raw)  # a batch of one would become a constant
@@ -135,7 +136,7 @@ def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...]) -> bytes:
         )
     assert program is not None
     proto = program.model_proto
-    about = {"task": task.name, "recipe": task.recipe.to_dict(), "schema": task.schema.to_json()}
+    about = {"task": task.name, "recipe": task.recipe.to_dict(), "schema": task.schema.to_json(), "weights": weights}
     labels = {role: kind.state["labels"] for role, kind in task.kinds.items() if "labels" in kind.state}
     for key, value in {METADATA_KEY: about, **labels}.items():
         proto.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))

@@ -19,7 +19,10 @@ METADATA_KEY = "snowball"
 
 
 class OnnxPredictor:
-    """An ONNX file that Snowball exported. `task` encodes and decodes, `run` computes."""
+    """An ONNX file that Snowball exported. `task` encodes and decodes, `run` computes.
+
+    `weights` is the SHA-256 of the model.safetensors that it was made from.
+    """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         import onnxruntime
@@ -34,7 +37,7 @@ class OnnxPredictor:
         about = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if about is None:
             raise BadInput(f"{path}: was not exported by Snowball: its metadata has no {METADATA_KEY!r} entry")
-        self.task = _task(path, about)
+        self.task, self.weights = _task(path, about)
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
 
@@ -49,11 +52,11 @@ class OnnxPredictor:
         return self.task.decode(self.run(raw))
 
 
-def _task(path: Path, about: str) -> Task:
+def _task(path: Path, about: str) -> tuple[Task, str]:
     try:
         value = json.loads(about)
         task_type = tasks()[value["task"]]
         recipe = Recipe.build(value["task"], task_type.section_types(), flatten(value["recipe"]))
-        return task_type(recipe, Schema.from_json(value["schema"]))
+        return task_type(recipe, Schema.from_json(value["schema"])), str(value["weights"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{path}: its {METADATA_KEY!r} metadata is damaged ({error})") from error

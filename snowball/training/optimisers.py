@@ -19,7 +19,7 @@ _MUON_ADAMW_SHARE = 0.05  # Muon's own rate suits orthogonal updates of unit siz
 def build_optimisers(model: nn.Module, recipe: OptimSection) -> list[torch.optim.Optimizer]:
     """One optimiser, or two for Muon. Each group keeps its peak rate as `peak_lr`; biases and norms never decay."""
     trainable: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    assert recipe.lr is not None
+    assert recipe.lr is not None and recipe.weight_decay is not None  # Recipe.build filled them in
     if recipe.name != "muon":
         return [_one(recipe.name, trainable, recipe.lr, recipe)]
     hidden = _hidden_matrices(model)
@@ -27,8 +27,8 @@ def build_optimisers(model: nn.Module, recipe: OptimSection) -> list[torch.optim
     built = [_one("adamw", others, recipe.lr * _MUON_ADAMW_SHARE, recipe)] if others else []
     if hidden:
         groups: list[dict[str, Any]] = [{"params": hidden, "peak_lr": recipe.lr}]
-        decay, momentum, nesterov = recipe.weight_decay, recipe.momentum, recipe.nesterov
-        built.append(torch.optim.Muon(groups, recipe.lr, decay, momentum=momentum, nesterov=nesterov))
+        momentum, nesterov = recipe.momentum, recipe.nesterov
+        built.append(torch.optim.Muon(groups, recipe.lr, recipe.weight_decay, momentum=momentum, nesterov=nesterov))
     return built
 
 
