@@ -17,6 +17,8 @@ from .finding import BadInput
 
 __all__ = ["file_digest", "read_json", "read_tensors", "tensor_digests", "write_bytes", "write_json", "write_tensors"]
 
+_PROOF = "snowball"  # the key of a safetensors header under which its digest and state stand
+
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
@@ -95,7 +97,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], state: Mapping[str, An
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(plain, temporary, metadata={"state": text, "sha256": _whole_digest(plain, text)})
+        # One key: the library writes several in no fixed order, and equal contents are to be equal bytes.
+        proof = json.dumps({"sha256": _whole_digest(plain, text), "state": text})
+        save_file(plain, temporary, metadata={_PROOF: proof})
         _commit(temporary, path)
     except Exception as error:  # safetensors wraps the operating system's error in its own type
         temporary.unlink(missing_ok=True)
@@ -114,7 +118,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(f"{path}: not a whole safetensors file ({error})") from error
-    text = metadata.get("state", "")
-    if metadata.get("sha256") != _whole_digest(tensors, text):
+    try:
+        proof = json.loads(metadata.get(_PROOF, ""))
+        text = str(proof["state"])
+        whole = proof["sha256"] == _whole_digest(tensors, text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{path}: was not written by Snowball, or is altered: no {_PROOF!r} in its header") from error
+    if not whole:
         raise BadInput(f"{path}: SHA-256 differs from the one it was written with: truncated or altered")
     return tensors, json.loads(text)

@@ -39,7 +39,7 @@ def test_a_task_that_breaks_its_word_is_caught() -> None:
             return super().loss(outputs, batch) * len(batch)
 
         def measure(self, outputs, batch):  # type: ignore[no-untyped-def]
-            return {name: (value * value, count) for name, (value, count) in super().measure(outputs, batch).items()}
+            return {name: (value + 1, count) for name, (value, count) in super().measure(outputs, batch).items()}
 
         def encode_given(self, given):  # type: ignore[no-untyped-def]
             import torch

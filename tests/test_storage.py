@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,21 +45,22 @@ def test_every_truncation_is_refused_by_name(tmp_path: Path) -> None:
             read_tensors(path)
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
     """Every file is limited to 64 bytes: a write past that fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_what_stood_there_before(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
     for write in (lambda: write_json(path, {"a": "b" * 100}), lambda: write_tensors(path, TENSORS)):
-        with pytest.raises(BadInput, match=r"x\.json: could not be written"):
+        with pytest.raises(BadInput, match=r"x\.json: could not be written"), full_disk():
             write()
         assert read_json(path) == {"a": 1}
         assert list(tmp_path.iterdir()) == [path]
