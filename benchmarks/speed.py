@@ -50,19 +50,20 @@ def snowball(data: Path, batch_size: int, epochs: int, seed: int) -> dict[str, A
     }
 
 
-def peer(script: str, python: Path = PEERS_PYTHON, **environment: str) -> Callable[..., dict[str, Any]]:
+def peer(script: str, *options: str, python: Path = PEERS_PYTHON, **environment: str) -> Callable[..., dict[str, Any]]:
     def run(data: Path, batch_size: int, epochs: int, seed: int) -> dict[str, Any]:
         words = ["--data", str(data), "--batch-size", str(batch_size), "--epochs", str(epochs), "--seed", str(seed)]
-        return last_json([str(python), str(HERE / "peers" / script), *words], **environment)
+        return last_json([str(python), str(HERE / "peers" / script), *words, *options], **environment)
 
     return run
 
 
 RUNNERS: dict[str, Callable[..., dict[str, Any]]] = {
-    "hand-loop": peer("hand_loop.py", Path(sys.executable)),
+    "hand-loop": peer("hand_loop.py", python=Path(sys.executable)),
     "snowball": snowball,
-    "pytorch-example": peer("pytorch_example_mnist.py", Path(sys.executable)),
-    "keras-tensorflow": peer("keras_mnist.py", KERAS_BACKEND="tensorflow"),
+    "pytorch-example": peer("pytorch_example_mnist.py", python=Path(sys.executable)),
+    "keras-tensorflow": peer("keras_mnist.py", "--steps-per-execution", "1", KERAS_BACKEND="tensorflow"),
+    "keras-tensorflow, 10 steps per execution": peer("keras_mnist.py", KERAS_BACKEND="tensorflow"),
     "lightning": peer("lightning_mnist.py"),
     "fastai": peer("fastai_mnist.py"),
 }

@@ -89,7 +89,7 @@ def main() -> None:
         for number in range(asked.rounds + 1):
             plain = plain_loop(images, labels, asked.steps)
             run = Run.create(Path(folder, f"run{number}"), recipe, data.task.schema, {})
-            trainer = Trainer(data.task, data.task.model(), data.encoded, rows, "fp32")
+            trainer = Trainer(data.task, data.task.model(), data.encoded, rows)
             _fit(trainer, run, terminal())
             logged = [row["ms_per_step"] for row in run.log() if row["event"] == "epoch"]
             if number:  # the first of each pays for set-up

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "main"]
 
+SHOWN = 30  # counts shown on one line of an audit; --json gives all
+
 
 @dataclass(frozen=True)
 class Words:
@@ -69,12 +71,22 @@ def _next_commands(run: Any) -> list[str]:
 
 
 def _audit(words: Words, display: Display) -> dict[str, Any]:
+    from .collect.audit import summary
     from .collect.prepare import audit_prepared, prepare
     from .recipe import parse_overrides
 
-    found = audit_prepared(prepare(words.one("DATA"), parse_overrides(words.pairs), display))
+    prepared = prepare(words.one("DATA"), parse_overrides(words.pairs), display)
+    found = audit_prepared(prepared)
+    there = summary(prepared.task, prepared.encoded)
+    splits = {name: len(rows) for name, rows in prepared.splits.items()}
+    for what, counts in {
+        "splits": splits,
+        **{key: value for part in there.values() for key, value in part.items()},
+    }.items():
+        shown = ", ".join(f"{name}: {count:,}" for name, count in list(counts.items())[:SHOWN])
+        display.line(f"{what}: {shown}{f' and {len(counts) - SHOWN:,} more' if len(counts) > SHOWN else ''}")
     display.findings("audit", found)
-    return {"findings": _json(found), "verdict": verdict(found)}
+    return {"summary": {**there, "splits": splits}, "findings": _json(found), "verdict": verdict(found)}
 
 
 def _check(words: Words, display: Display) -> dict[str, Any]:

@@ -106,6 +106,11 @@ class Kind(ABC):
         return {}
 
     @classmethod
+    def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What there is, counted over all readable rows, JSON-able: class counts, sizes, modes."""
+        return {}
+
+    @classmethod
     def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         """Findings on the facts of all readable rows."""
         return []

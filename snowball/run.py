@@ -110,7 +110,8 @@ class Run:
         path = self.path / "metrics.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1]]  # what follows the last line end was being written
 
     def findings(self, stage: str | None = None) -> list[Finding]:
         """What every stage found, or one of them: `audit`, `preflight`, `training`, `evaluation`, `export`."""

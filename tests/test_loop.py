@@ -46,7 +46,7 @@ def prepared(**keys: Any) -> Prepared:
 def trainer(data: Prepared) -> Trainer:
     seed_everything(data.task.recipe.train.seed)
     model = data.task.model()
-    return Trainer(data.task, model, data.encoded, as_rows(data.splits, torch.device("cpu")), "fp32")
+    return Trainer(data.task, model, data.encoded, as_rows(data.splits, torch.device("cpu")))
 
 
 def run(**keys: Any) -> tuple[Trainer, Silent]:

@@ -10,7 +10,7 @@ from ..table import Table
 from ..task import Task
 from .encode import Encoded, bad_rows_finding
 
-__all__ = ["audit"]
+__all__ = ["audit", "summary"]
 
 SHOWN = 20  # rows named in a finding's evidence
 
@@ -23,6 +23,12 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
         readable = [fact for fact in encoded.facts[role] if fact is not None]
         findings += kind.audit(readable) if readable else []
     return worst_first(findings)
+
+
+def summary(task: Task, encoded: Encoded) -> dict[str, dict[str, Any]]:
+    """What there is, by role: class counts, sizes, modes."""
+    readable = {role: [fact for fact in encoded.facts[role] if fact is not None] for role in task.kinds}
+    return {role: kind.summary(readable[role]) for role, kind in task.kinds.items()}
 
 
 def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:

@@ -51,16 +51,15 @@ class Encoded:
     @property
     def index_device(self) -> torch.device:
         """Where row numbers are to live: beside the arrays."""
-        return torch.device("cpu") if self._maps else self.device
+        return next(iter(self.inputs.values())).device
 
     def batch(self, rows: Tensor) -> Batch:
         """The rows with these numbers (B,) as a batch on `device`."""
         inputs = {role: tensor.index_select(0, rows) for role, tensor in self.inputs.items()}
         targets = {role: tensor.index_select(0, rows) for role, tensor in self.targets.items()}
-        if not self._maps:
-            return Batch(inputs, targets, rows)
-        self._release(sum(tensor.nbytes for tensor in inputs.values()))
-        if self.device.type == "cpu":
+        if self._maps:
+            self._release(sum(tensor.nbytes for tensor in inputs.values()))
+        if rows.device == self.device:
             return Batch(inputs, targets, rows)
         moved = [{role: t.to(self.device, non_blocking=True) for role, t in part.items()} for part in (inputs, targets)]
         return Batch(moved[0], moved[1], rows.to(self.device))
@@ -70,10 +69,12 @@ class Encoded:
         return (self.batch(part) for part in rows.split(batch_size))
 
     def to(self, device: torch.device) -> Encoded:
-        """The same rows resident on a device. What is mapped from disk stays there, and batches move."""
+        """The same rows for a device: resident there where they fit, else moved batch by batch."""
         if device.type == "cpu":
             return self
-        if self._maps:
+        num_bytes = sum(tensor.nbytes for part in (self.inputs, self.targets) for tensor in part.values())
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else num_bytes * 4
+        if self._maps or num_bytes > free // 2:  # half is left to the network
             return replace(self, device=device)
         inputs = {role: tensor.to(device) for role, tensor in self.inputs.items()}
         targets = {role: tensor.to(device) for role, tensor in self.targets.items()}
@@ -159,7 +160,9 @@ class _Builder:
         size = max(1, int(np.prod(shape)) * like.dtype.itemsize)
         try:
             with tempfile.TemporaryFile(dir=cache_folder(), prefix="encoded-") as file:
-                os.posix_fallocate(file.fileno(), 0, size)  # a full disk is met here, not at a later page
+                file.truncate(size)
+                if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is met here, not at a later page
+                    os.posix_fallocate(file.fileno(), 0, size)
                 self._maps.append(mmap.mmap(file.fileno(), size))
         except OSError as error:
             raise BadInput(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -120,13 +120,15 @@ def small_cnn(shape: ImageShape) -> nn.Module:
 
 
 def vit_tiny(shape: ImageShape) -> nn.Module:
-    """ViT-Tiny (192 wide, 12 layers, 3 heads) with patches that give about 7 x 7 to 14 x 14 tokens."""
+    """ViT-Tiny (192 wide, 12 layers, 3 heads) with patches that give 7 x 7 to 14 x 14 tokens; sides are padded to whole patches."""
     side = min(shape.height, shape.width)
     patch = 16 if side >= 112 else max(1, side // 7)
     height, width = (math.ceil(s / patch) * patch for s in (shape.height, shape.width))
-    if (height, width) != (shape.height, shape.width):
-        raise BadInput(f"vit_tiny cuts pictures into {patch} x {patch} patches: set image.size={height}")
-    return _timm("vit_tiny_patch16_224", shape, img_size=(height, width), patch_size=patch)
+    body = _timm(
+        "vit_tiny_patch16_224", replace(shape, height=height, width=width), img_size=(height, width), patch_size=patch
+    )
+    padding = nn.ZeroPad2d((0, width - shape.width, 0, height - shape.height))
+    return nn.Sequential(padding, body) if (height, width) != (shape.height, shape.width) else body
 
 
 def _timm(name: str, shape: ImageShape, **options: Any) -> nn.Module:

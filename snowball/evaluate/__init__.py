@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -147,12 +147,11 @@ def intervals(task: Task, predictions: Sequence[Mapping[str, Any]], answers: Seq
     """Every score with its 95 % interval over rows."""
     values = task.score(predictions, answers)
     num = len(answers)
-    resampled: Callable[[np.ndarray], dict[str, float]] = lambda rows: task.score(  # noqa: E731
-        [predictions[i] for i in rows], [answers[i] for i in rows]
-    )
     random = np.random.Generator(np.random.Philox(0))
-    repeats = int(np.clip(2_000_000 // num, 50, 500))
-    drawn = [resampled(random.integers(num, size=num)) for _ in range(repeats)]
+    drawn = []
+    for _ in range(int(np.clip(2_000_000 // num, 50, 500))):
+        rows = random.integers(num, size=num)
+        drawn.append(task.score([predictions[i] for i in rows], [answers[i] for i in rows]))
     scores = {}
     for name, value in values.items():
         if name in task.answer_kind.proportions():

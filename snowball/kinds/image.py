@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import io
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -157,6 +158,11 @@ class ImageKind(Kind):
         }
 
     @classmethod
+    def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
+        return {"sizes": sizes, "modes": Counter(fact["mode"] for fact in facts)}
+
+    @classmethod
     def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = []
         constant = sum(fact["constant"] for fact in facts)
@@ -170,8 +176,9 @@ class ImageKind(Kind):
                     "remove them, or find out what went wrong when they were made",
                 )
             )
-        modes = {mode: sum(fact["mode"] == mode for fact in facts) for mode in ("grey", "colour")}
-        if min(modes.values()):
+        there = cls.summary(facts)
+        modes, sizes = there["modes"], there["sizes"]
+        if len(modes) > 1:
             findings.append(
                 Finding(
                     "mixed-modes",
@@ -180,18 +187,13 @@ class ImageKind(Kind):
                     modes,
                 )
             )
-        sizes: dict[str, int] = {}
-        for fact in facts:
-            size = f"{fact['height']} x {fact['width']}"
-            sizes[size] = sizes.get(size, 0) + 1
         if len(sizes) > 1:
-            common = sorted(sizes, key=sizes.__getitem__, reverse=True)[:10]
             findings.append(
                 Finding(
                     "mixed-sizes",
                     "note",
                     f"pictures come in {len(sizes)} sizes; all are resized to one, whatever their aspect",
-                    {"sizes": {size: sizes[size] for size in common}},
+                    {"sizes": dict(sizes.most_common(10))},
                     "image.size=N sets it",
                 )
             )

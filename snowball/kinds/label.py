@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -47,9 +48,7 @@ class LabelKind(Answer):
 
     @classmethod
     def fit(cls, values: Iterable[str], recipe: Recipe) -> dict[str, Any]:
-        counts: dict[str, int] = {}
-        for value in values:
-            counts[value] = counts.get(value, 0) + 1
+        counts = Counter(values)
         labels = sorted(counts, key=_natural)
         if len(labels) < 2:
             raise BadInput(
@@ -84,10 +83,13 @@ class LabelKind(Answer):
         return {"label": value}
 
     @classmethod
+    def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        counts = Counter(fact["label"] for fact in facts)
+        return {"classes": {label: counts[label] for label in sorted(counts, key=_natural)}}
+
+    @classmethod
     def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        counts: dict[str, int] = {}
-        for fact in facts:
-            counts[fact["label"]] = counts.get(fact["label"], 0) + 1
+        counts: dict[str, int] = cls.summary(facts)["classes"]
         if len(counts) < 2:
             return []
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)

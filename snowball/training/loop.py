@@ -122,9 +122,7 @@ class Listener(Protocol):
 class Trainer:
     """A model, its optimisers and where they stand. `run()` trains to the end, or until the listener stops it."""
 
-    def __init__(
-        self, task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor], precision: str
-    ) -> None:
+    def __init__(self, task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor]) -> None:
         self.task = task
         self.recipe: Recipe = task.recipe
         self._train = task.recipe.train
@@ -137,7 +135,6 @@ class Trainer:
         self.optimisers = build_optimisers(model, self.recipe.optim)
         self.progress = Progress()
         self.totals = Totals(task)
-        self.precision = precision
         self._autocast = self.autocast()
         self._call: Callable[..., dict[str, Tensor]] = torch.compile(model) if self.recipe.train.compile else model
         rows_per_step = self.recipe.train.batch_size * self.recipe.train.accumulate
@@ -154,7 +151,7 @@ class Trainer:
         return self.model if self.averaged is None else self.averaged
 
     def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if self._train.precision == "bf16" else nullcontext()
 
     def run(self, listener: Listener) -> None:
         train, at = self._train, self.progress

@@ -8,7 +8,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import torch
@@ -17,8 +17,8 @@ from torch import nn
 from ..collect.cache import cache_folder
 from ..finding import BadInput
 from ..kind import Batch
-from ..recipe import TrainSection
 from ..storage import write_json
+from ..task import Task
 
 __all__ = ["choose_channels_last", "choose_device", "choose_precision", "environment", "keep_freed_memory"]
 
@@ -81,24 +81,24 @@ def _processor() -> str:
     return platform.processor()
 
 
-def choose_channels_last(
-    recipe: TrainSection, model: nn.Module, step: Callable[[nn.Module, Batch], torch.Tensor], batch: Batch, what: str
-) -> bool:
+def choose_channels_last(task: Task, model: nn.Module, batch: Batch) -> bool:
     """Whether pictures are to be laid out channels last: as asked, else by timing both on this machine.
 
     The choice is kept per machine and network, so that the same recipe gives the same bits the next time.
     """
-    if recipe.channels_last != "auto":
-        return recipe.channels_last
+    asked = task.recipe.train
+    if asked.channels_last != "auto":
+        return asked.channels_last
     if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
         return False
     device = batch.index.device
     shapes = [tuple(tensor.shape) for tensor in batch.inputs.values()]
-    known = json.dumps([environment(device), what, shapes, recipe.precision])
+    what = task.recipe.model.name
+    known = json.dumps([environment(device), what, shapes, asked.precision])
     path = cache_folder() / "layouts" / f"{hashlib.sha256(known.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValueError, KeyError):
         return bool(json.loads(path.read_text())["channels_last"])
-    seconds = _time_layouts(model, step, _shortened(batch))
+    seconds = _time_layouts(task, model, _shortened(batch))
     chosen = seconds["channels_last"] < _MARGIN * seconds["contiguous"]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"channels_last": chosen, "seconds": seconds, "what": what})
@@ -112,9 +112,7 @@ def _shortened(batch: Batch) -> Batch:
     return Batch(inputs, {role: tensor[:keep] for role, tensor in batch.targets.items()}, batch.index[:keep])
 
 
-def _time_layouts(
-    model: nn.Module, step: Callable[[nn.Module, Batch], torch.Tensor], batch: Batch
-) -> Mapping[str, float]:
+def _time_layouts(task: Task, model: nn.Module, batch: Batch) -> Mapping[str, float]:
     """Seconds of a forward and backward pass, the best of several in alternation; the model is left as it was."""
     import copy
 
@@ -125,7 +123,7 @@ def _time_layouts(
         for repetition in range(6):
             for name, candidate in models.items():
                 start = time.perf_counter()
-                step(candidate, batch).backward()
+                task.loss(candidate(**batch.inputs), batch).backward()
                 if batch.index.device.type == "cuda":
                     torch.cuda.synchronize(batch.index.device)
                 if repetition:  # the first run prepares kernels

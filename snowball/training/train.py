@@ -17,8 +17,11 @@ from ..collect.encode import Encoded
 from ..collect.prepare import Prepared, audit_prepared, prepare, prepare_run
 from ..display import Display
 from ..finding import BadInput, Finding, SnowballError
+from ..kind import Batch
+from ..recipe import Recipe
 from ..run import Run
 from ..storage import write_bytes
+from ..task import Task
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from .loop import Trainer, as_rows, seed_everything
 from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
@@ -58,6 +61,8 @@ def train(
     encoded = prepared.encoded.to(device)
     splits = as_rows(prepared.splits, encoded.index_device)
     _say_data(prepared, display)
+    if run is None:
+        task.recipe = _measured(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
     trainer = _new_trainer(task, encoded, splits, device)
     if run is None:
         run = Run.create(output, task.recipe, task.schema, environment(device))
@@ -71,9 +76,9 @@ def train(
     if checkpoint is not None:
         trainer.load(*load_checkpoint(checkpoint))
         display.line(f"going on from {checkpoint}")
-    display.line(f"training {_network(trainer)} on {device}, {trainer.precision}, into {run.path}")
+    display.line(f"training {_network(trainer)} on {device}, {task.recipe.train.precision}, into {run.path}")
     _fit(trainer, run, display)
-    return _finish(run, trainer, prepared, encoded, splits, display, started)
+    return _finish(run, trainer, display, started)
 
 
 def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
@@ -103,19 +108,20 @@ def _reopen(resume: Path, asked: Mapping[str, Any], display: Display) -> tuple[R
     return run, prepare_run(run, display), checkpoint
 
 
-def _new_trainer(task: Any, encoded: Encoded, splits: dict[str, torch.Tensor], device: torch.device) -> Trainer:
-    recipe = task.recipe
-    seed_everything(recipe.train.seed)
+def _measured(task: Task, batch: Batch, device: torch.device) -> Recipe:
+    """The recipe with what this machine decides filled in, so that a resumed run does not decide anew."""
+    seed_everything(task.recipe.train.seed)
+    channels_last = choose_channels_last(task, task.model().to(device), batch)
+    precision = choose_precision(task.recipe.train.precision, device)
+    return task.recipe.replace({"train.channels_last": channels_last, "train.precision": precision})
+
+
+def _new_trainer(task: Task, encoded: Encoded, splits: dict[str, torch.Tensor], device: torch.device) -> Trainer:
+    seed_everything(task.recipe.train.seed)
     model = task.model().to(device)
-
-    def step(candidate: torch.nn.Module, batch: Any) -> torch.Tensor:
-        loss: torch.Tensor = task.loss(candidate(**batch.inputs), batch)
-        return loss
-
-    batch = encoded.batch(splits["train"][: recipe.train.batch_size])
-    if choose_channels_last(recipe.train, model, step, batch, recipe.model.name):
+    if task.recipe.train.channels_last is True:
         model = model.to(memory_format=torch.channels_last)
-    return Trainer(task, model, encoded, splits, choose_precision(recipe.train.precision, device))
+    return Trainer(task, model, encoded, splits)
 
 
 def _fit(trainer: Trainer, run: Run, display: Display) -> None:
@@ -202,25 +208,17 @@ def _signals(recorder: _Recorder) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _finish(
-    run: Run,
-    trainer: Trainer,
-    prepared: Prepared,
-    encoded: Encoded,
-    splits: dict[str, torch.Tensor],
-    display: Display,
-    started: float,
-) -> Run:
+def _finish(run: Run, trainer: Trainer, display: Display, started: float) -> Run:
     """Evaluate the best weights on the test split, write the report and, last, the manifest."""
     from ..evaluate import evaluate_rows
 
     if not (run.path / "model.safetensors").is_file():
         raise BadInput(f"{run.path}: no epoch gave a {trainer.task.metric.name} to choose weights by")
-    model = run.model().to(encoded.device)
+    model = run.model().to(trainer.device)
     findings = _training_findings(trainer)
     display.findings("training", findings, run.recipe.waive)
     run.record("training", findings)
-    evaluate_rows(run, trainer.task, model, encoded, splits["test"], "test", display)
+    evaluate_rows(run, trainer.task, model, trainer.encoded, trainer.splits["test"], "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run
