@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ from .cache import cache_folder
 
 __all__ = ["Encoded", "encode_table"]
 
-CHUNK = 256  # rows handed to the threads at a time: bounds what is in flight
+CHUNK = 512  # rows that are encoded before the next are begun: bounds what is in flight
+PART = 32  # rows that a thread takes at once: handing over a row costs as much as encoding a small picture
 
 
 @dataclass
@@ -115,7 +116,9 @@ def encode_table(
     numbers = iter(range(len(table)))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         while chunk := list(islice(numbers, CHUNK)):
-            for row, result in zip(chunk, pool.map(encode, chunk), strict=True):
+            parts = [chunk[start : start + PART] for start in range(0, len(chunk), PART)]
+            encoded = pool.map(lambda part: [encode(row) for row in part], parts)
+            for row, result in zip(chunk, chain.from_iterable(encoded), strict=True):
                 if isinstance(result, str):
                     bad[row] = result
                     continue

@@ -120,7 +120,7 @@ def small_cnn(shape: ImageShape) -> nn.Module:
 
 
 def vit_tiny(shape: ImageShape) -> nn.Module:
-    """ViT-Tiny (192 wide, 12 layers, 3 heads) with patches that give 7 x 7 to 14 x 14 tokens; sides are padded to whole patches."""
+    """ViT-Tiny (192 wide, 12 layers, 3 heads) in 7 x 7 to 14 x 14 patches; sides are padded to whole ones."""
     side = min(shape.height, shape.width)
     patch = 16 if side >= 112 else max(1, side // 7)
     height, width = (math.ceil(s / patch) * patch for s in (shape.height, shape.width))

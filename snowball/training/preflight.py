@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,8 @@ __all__ = ["preflight"]
 ROWS = 32  # rows in the batch of the checks: enough to hold several classes, few enough to overfit in a second
 FIT_STEPS = 100
 FIT_LR = 3e-3
+STEP_SECONDS = 0.15  # of one step on that batch: fewer rows where it takes longer
+FIT_SECONDS = 20.0  # for learning one batch: what takes longer is not judged
 
 
 @dataclass(frozen=True)
@@ -108,50 +112,64 @@ def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
 
 def _learning(subject: _Subject) -> Iterator[Finding]:
     """One small batch can be learned by heart, and only by looking at it: a twin that sees zeros does worse."""
-    seeing, seeing_first = _fit(subject, subject.batch)
-    blank = {role: torch.zeros_like(tensor) for role, tensor in subject.batch.inputs.items()}
-    blind, _ = _fit(subject, Batch(blank, subject.batch.targets, subject.batch.index))
-    evidence = {
-        "before": seeing_first,
-        "after": seeing,
-        "zeroed_input": blind,
-        "steps": FIT_STEPS,
-        "rows": len(subject.batch),
-    }
-    if not math.isfinite(seeing):
-        yield Finding(
-            "non-finite", "error", f"the loss becomes {seeing} while learning one batch", evidence, "check the loss"
-        )
-    elif seeing > 0.5 * seeing_first:
-        message = f"{FIT_STEPS} steps on one batch took its loss only from {seeing_first:.3f} to {seeing:.3f}"
-        severity: Severity = "error" if seeing > 0.95 * seeing_first else "warning"
-        yield Finding(
-            "cannot-overfit",
-            severity,
-            message,
-            evidence,
-            "look for a cut gradient, a wrong loss, or targets that do not belong",
-        )
-    elif seeing > 0.9 * blind:
-        message = f"with its input zeroed the network learns one batch as well ({blind:.3f} against {seeing:.3f})"
-        yield Finding(
-            "input-ignored", "warning", message, evidence, "look at the input: constant, shuffled, or scaled to nothing"
-        )
+    batch = _affordable(subject)
+    seeing = _fit(subject, batch, FIT_STEPS)
+    blank = {role: torch.zeros_like(tensor) for role, tensor in batch.inputs.items()}
+    blind = _fit(subject, Batch(blank, batch.targets, batch.index), seeing.steps)
+    evidence = {"before": seeing.first, "after": seeing.last, "zeroed_input": blind.last, "steps": seeing.steps}
+    evidence["rows"] = len(batch)
+    fall = f"{seeing.steps} steps on one batch took its loss only from {seeing.first:.3f} to {seeing.last:.3f}"
+    if not math.isfinite(seeing.last):
+        message = f"the loss becomes {seeing.last} while learning one batch"
+        yield Finding("non-finite", "error", message, evidence, "check the loss and the scale of the inputs")
+    elif seeing.last > 0.5 * seeing.first and seeing.steps < FIT_STEPS:
+        message = f"too slow to tell whether one batch can be learned: {fall} within {FIT_SECONDS:g} s"
+        yield Finding("preflight-abstained", "note", message, evidence)
+    elif seeing.last > 0.5 * seeing.first:
+        severity: Severity = "error" if seeing.last > 0.95 * seeing.first else "warning"
+        fix = "look for a cut gradient, a wrong loss, or targets that do not belong"
+        yield Finding("cannot-overfit", severity, fall, evidence, fix)
+    elif seeing.last > 0.9 * blind.last:
+        message = f"with its input zeroed the network learns one batch as well ({blind.last:.3f}, {seeing.last:.3f})"
+        fix = "look at the input: constant, shuffled, or scaled to nothing"
+        yield Finding("input-ignored", "warning", message, evidence, fix)
 
 
-def _fit(subject: _Subject, batch: Batch) -> tuple[float, float]:
-    """Loss after and before FIT_STEPS of Adam on one batch, dropout off; stops early once the loss is a tenth."""
+class _Fit(NamedTuple):
+    first: float
+    last: float
+    steps: int
+
+
+def _affordable(subject: _Subject) -> Batch:
+    """The batch, or fewer of its rows where a step takes longer than STEP_SECONDS."""
+    model = copy.deepcopy(subject.model).train()
+    started = time.perf_counter()
+    subject.loss(model, subject.batch).backward()
+    share = STEP_SECONDS / (time.perf_counter() - started)
+    keep = len(subject.batch) if share >= 1 else max(4, int(len(subject.batch) * share))
+    inputs, targets = (
+        {role: tensor[:keep] for role, tensor in part.items()} for part in (subject.batch.inputs, subject.batch.targets)
+    )
+    return Batch(inputs, targets, subject.batch.index[:keep])
+
+
+def _fit(subject: _Subject, batch: Batch, steps: int) -> _Fit:
+    """Adam on one batch, dropout off, until its loss is a tenth, the steps are done or the time is up."""
     model = copy.deepcopy(subject.model).train()
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
     optimiser = torch.optim.Adam(model.parameters(), lr=FIT_LR)
     first = loss = subject.loss(model, batch)
-    for step in range(FIT_STEPS):
+    started, done = time.perf_counter(), 0
+    while done < steps:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        loss = subject.loss(model, batch)
-        if step % 10 == 9 and float(loss.detach()) < 0.1 * float(first.detach()):
+        loss, done = subject.loss(model, batch), done + 1
+        if done % 10 == 0 and steps == FIT_STEPS and float(loss.detach()) < 0.1 * float(first.detach()):
             break
-    return float(loss.detach()), float(first.detach())
+        if time.perf_counter() - started > FIT_SECONDS:
+            break
+    return _Fit(float(first.detach()), float(loss.detach()), done)
