@@ -304,6 +304,22 @@ def test_waived_errors_need_a_reason_and_stand_in_the_findings() -> None:
     assert "constant-input" in {f["check"] for f in result["findings"]}
 
 
+def test_a_training_that_diverges_stops_and_is_on_record(trained: Path) -> None:
+    words = ["train", str(trained / "pets"), "model=mlp", "optim=sgd", "lr=1e30", "preflight=false", "-o", "run"]
+    code, result, err = command(*words)
+    assert code == 1 and result["verdict"] == "fail" and "training stopped: the training loss is" in err
+    (finding,) = json.loads(Path("run/findings.json").read_text())["training"]
+    assert finding["check"] == "non-finite" and "optim.lr" in finding["fix"]
+
+
+def test_audit_counts_what_there_is(trained: Path) -> None:
+    code, result, _ = command("audit", str(trained / "pets"))
+    assert code == 0
+    assert result["summary"]["label"]["classes"] == {"cat": 40, "dog": 40}
+    assert result["summary"]["image"] == {"sizes": {"12 x 12": 80}, "modes": {"grey": 80}}
+    assert sum(result["summary"]["splits"].values()) == 80
+
+
 def test_listings() -> None:
     assert "digits" in command("data")[1]["data"]
     assert "simple_cnn" in command("models")[1]["models"]

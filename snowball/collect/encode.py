@@ -29,6 +29,7 @@ from .cache import cache_folder
 __all__ = ["Encoded", "encode_table"]
 
 CHUNK = 512  # rows that are encoded before the next are begun: bounds what is in flight
+FAULT_AROUND = 65_536  # bytes that Linux maps around a touched page, and counts as resident
 PART = 32  # rows that a thread takes at once: handing over a row costs as much as encoding a small picture
 
 
@@ -59,7 +60,7 @@ class Encoded:
         inputs = {role: tensor.index_select(0, rows) for role, tensor in self.inputs.items()}
         targets = {role: tensor.index_select(0, rows) for role, tensor in self.targets.items()}
         if self._maps:
-            self._release(sum(tensor.nbytes for tensor in inputs.values()))
+            self._release(sum(tensor.nbytes + len(rows) * FAULT_AROUND for tensor in inputs.values()))
         if rows.device == self.device:
             return Batch(inputs, targets, rows)
         moved = [{role: t.to(self.device, non_blocking=True) for role, t in part.items()} for part in (inputs, targets)]
@@ -83,7 +84,7 @@ class Encoded:
 
     def _release(self, num_bytes: int) -> None:
         """Give touched pages back once they may add up to the budget; the kernel still caches them for all."""
-        self._touched += max(num_bytes, mmap.PAGESIZE)
+        self._touched += num_bytes
         if self._touched > self._budget:
             self._touched = 0
             for mapped in self._maps:

@@ -16,7 +16,7 @@ import torch
 from ..collect.encode import Encoded
 from ..collect.prepare import Prepared, audit_prepared, prepare, prepare_run
 from ..display import Display
-from ..finding import BadInput, Finding, SnowballError
+from ..finding import BadInput, Finding, GateFailed, SnowballError
 from ..kind import Batch
 from ..recipe import Recipe
 from ..run import Run
@@ -134,6 +134,9 @@ def _fit(trainer: Trainer, run: Run, display: Display) -> None:
         with _signals(recorder), (run.path / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as recorder.file:
             trainer.run(recorder)
             save_checkpoint(run.path / "last", trainer)
+    except GateFailed as error:
+        run.record("training", error.findings)
+        raise
     except OSError as error:
         raise BadInput(f"{run.path}: {error.strerror}; go on with: snowball train resume={run.path}") from error
     finally:
@@ -215,30 +218,10 @@ def _finish(run: Run, trainer: Trainer, display: Display, started: float) -> Run
     if not (run.path / "model.safetensors").is_file():
         raise BadInput(f"{run.path}: no epoch gave a {trainer.task.metric.name} to choose weights by")
     model = run.model().to(trainer.device)
-    findings = _training_findings(trainer)
-    display.findings("training", findings, run.recipe.waive)
-    run.record("training", findings)
     evaluate_rows(run, trainer.task, model, trainer.encoded, trainer.splits["test"], "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run
-
-
-def _training_findings(trainer: Trainer) -> list[Finding]:
-    at = trainer.progress
-    found = []
-    if at.best_epoch == trainer.recipe.train.epochs - 1 and len(at.epochs()) > 2:
-        values = [row[f"val_{trainer.task.metric.name}"] for row in at.epochs()]
-        found.append(
-            Finding(
-                "still-improving",
-                "note",
-                "the last epoch was the best one",
-                {"epochs": len(values), "last": values[-3:]},
-                "more epochs may do better",
-            )
-        )
-    return found
 
 
 def _network(trainer: Trainer) -> str:
