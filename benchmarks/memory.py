@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--data DIR] [--pictures 100000] [--side 64] [--memory-gb 0.25]
 
-The folder's encoded rows (1.2 GB at 64 x 64 RGB) are far above `data.memory_gb`, so they stay in a memory-mapped file.
+The folder's encoded rows (1.2 GB at 64 x 64 RGB) are far above `data.memory_gb`, so they stay in a file.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def main() -> None:
         epochs = max(1, asked.steps * BATCH // len(rows["train"]))
         recipe = data.task.recipe.replace({"train.epochs": epochs})
         data.task.recipe = recipe
-        images = data.encoded.inputs["image"][rows["train"]]
-        labels = data.encoded.targets["label"][rows["train"]]
+        train = data.encoded.batch(rows["train"])
+        images, labels = train.inputs["image"], train.targets["label"]
         seconds: dict[str, list[float]] = {"plain": [], "snowball": []}
         for number in range(asked.rounds + 1):
             plain = plain_loop(images, labels, asked.steps)

@@ -60,7 +60,7 @@ class DataSection(Section):
     max_bad: float = Field(0.01, ge=0, le=1)
     """Rows that cannot be read are set aside and named; above this share the run stops."""
     memory_gb: float = Field(2.0, gt=0)
-    """Encoded rows are kept in memory up to this size; more than that stays in a memory-mapped file."""
+    """Encoded rows are kept in memory up to this size; more than that stays in a file and is read batch by batch."""
 
 
 class ModelSection(Section):

@@ -1,35 +1,30 @@
 """Encode every row of a table once, in threads, into arrays that epochs index in batches.
 
-What fits `data.memory_gb` is kept in memory; the rest goes to a memory-mapped file, whose touched pages are given
-back as they are used. Rows that cannot be read are set aside and named.
+What fits `data.memory_gb` is kept in memory; more than that goes to a file and is read batch by batch. Rows that
+cannot be read are set aside and named.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..finding import BadInput, Finding, GateFailed
+from ..finding import Finding, GateFailed
 from ..kind import Batch, Unreadable
 from ..table import Table
 from ..task import Rows, Task, fingerprint
-from .cache import cache_folder
+from .row_file import RowFile
 
 __all__ = ["Encoded", "encode_table"]
 
 CHUNK = 512  # rows that are encoded before the next are begun: bounds what is in flight
-FAULT_AROUND = 65_536  # bytes that Linux maps around a touched page, and counts as resident
 PART = 32  # rows that a thread takes at once: handing over a row costs as much as encoding a small picture
 
 
@@ -40,15 +35,12 @@ class Encoded:
     `digests`, `facts` (by role) and `bad` (row -> reason) are what the audit reads.
     """
 
-    inputs: dict[str, Tensor]
-    targets: dict[str, Tensor]
+    inputs: Mapping[str, Tensor | RowFile]
+    targets: Mapping[str, Tensor | RowFile]
     digests: list[str]
     facts: dict[str, list[dict[str, Any] | None]]
     bad: dict[int, str]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    _maps: list[mmap.mmap] = field(default_factory=list)
-    _budget: int = 0
-    _touched: int = 0
 
     @property
     def index_device(self) -> torch.device:
@@ -57,10 +49,8 @@ class Encoded:
 
     def batch(self, rows: Tensor) -> Batch:
         """The rows with these numbers (B,) as a batch on `device`."""
-        inputs = {role: tensor.index_select(0, rows) for role, tensor in self.inputs.items()}
-        targets = {role: tensor.index_select(0, rows) for role, tensor in self.targets.items()}
-        if self._maps:
-            self._release(sum(tensor.nbytes + len(rows) * FAULT_AROUND for tensor in inputs.values()))
+        inputs = {role: held.index_select(0, rows) for role, held in self.inputs.items()}
+        targets = {role: held.index_select(0, rows) for role, held in self.targets.items()}
         if rows.device == self.device:
             return Batch(inputs, targets, rows)
         moved = [{role: t.to(self.device, non_blocking=True) for role, t in part.items()} for part in (inputs, targets)]
@@ -74,21 +64,16 @@ class Encoded:
         """The same rows for a device: resident there where they fit, else moved batch by batch."""
         if device.type == "cpu":
             return self
-        num_bytes = sum(tensor.nbytes for part in (self.inputs, self.targets) for tensor in part.values())
+        num_bytes = sum(held.nbytes for part in (self.inputs, self.targets) for held in part.values())
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else num_bytes * 4
-        if self._maps or num_bytes > free // 2:  # half is left to the network
+        if num_bytes > free // 2:  # half is left to the network
             return replace(self, device=device)
-        inputs = {role: tensor.to(device) for role, tensor in self.inputs.items()}
-        targets = {role: tensor.to(device) for role, tensor in self.targets.items()}
-        return replace(self, inputs=inputs, targets=targets, device=device)
-
-    def _release(self, num_bytes: int) -> None:
-        """Give touched pages back once they may add up to the budget; the kernel still caches them for all."""
-        self._touched += num_bytes
-        if self._touched > self._budget:
-            self._touched = 0
-            for mapped in self._maps:
-                mapped.madvise(mmap.MADV_DONTNEED)
+        moved = []
+        for part in (self.inputs, self.targets):
+            if any(isinstance(held, RowFile) for held in part.values()):
+                return replace(self, device=device)
+            moved.append({role: held.to(device) for role, held in part.items() if isinstance(held, Tensor)})
+        return replace(self, inputs=moved[0], targets=moved[1], device=device)
 
 
 def encode_table(
@@ -130,61 +115,31 @@ def encode_table(
             if progress:
                 progress(chunk[-1] + 1, len(table))
     _gate_bad_rows(table, bad, task.recipe.data.max_bad)
-    tensors, maps = builder.finish()
-    inputs = {role: tensors[role] for role in task.given}
-    targets = {task.answer_role: tensors[task.answer_role]} if with_answers else {}
-    return Encoded(inputs, targets, digests, facts, bad, _maps=maps, _budget=builder.budget)
+    inputs = {role: builder.held[role] for role in task.given}
+    targets = {task.answer_role: builder.held[task.answer_role]} if with_answers else {}
+    return Encoded(inputs, targets, digests, facts, bad)
 
 
 class _Builder:
-    """Fills one array a role, in memory or in an unlinked temporary file, once the first row shows the shapes."""
+    """Holds the rows of each role, in memory or in a file, once the first row shows the shapes."""
 
     def __init__(self, num_rows: int, budget: int) -> None:
-        self.budget = budget
+        self.held: dict[str, Tensor | RowFile] = {}
         self._num_rows = num_rows
-        self._arrays: dict[str, np.ndarray] = {}
-        self._maps: list[mmap.mmap] = []
-        self._written = 0
+        self._budget = budget
 
     def put(self, row: int, tensors: Mapping[str, Tensor]) -> None:
-        if not self._arrays:
-            total = sum(tensor.nbytes for tensor in tensors.values()) * self._num_rows
+        if not self.held:
+            in_memory = sum(tensor.nbytes for tensor in tensors.values()) * self._num_rows <= self._budget
             for role, tensor in tensors.items():
-                self._arrays[role] = self._allocate(tensor.numpy(), mapped=total > self.budget)
+                rows = torch.zeros((self._num_rows, *tensor.shape), dtype=tensor.dtype) if in_memory else None
+                self.held[role] = RowFile(self._num_rows, tensor) if rows is None else rows
         for role, tensor in tensors.items():
-            self._arrays[role][row] = tensor.numpy()
-            self._written += tensor.nbytes
-        if self._maps and self._written > self.budget:
-            self._flush()
-
-    def _allocate(self, like: np.ndarray, *, mapped: bool) -> np.ndarray:
-        shape = (self._num_rows, *like.shape)
-        if not mapped:
-            return np.zeros(shape, like.dtype)
-        size = max(1, int(np.prod(shape)) * like.dtype.itemsize)
-        try:
-            with tempfile.TemporaryFile(dir=cache_folder(), prefix="encoded-") as file:
-                file.truncate(size)
-                if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is met here, not at a later page
-                    os.posix_fallocate(file.fileno(), 0, size)
-                self._maps.append(mmap.mmap(file.fileno(), size))
-        except OSError as error:
-            raise BadInput(
-                f"{cache_folder()}: {size / 2**30:.1f} GiB for encoded rows: {error.strerror};"
-                " free some space, or point SNOWBALL_CACHE elsewhere"
-            ) from error
-        return np.frombuffer(self._maps[-1], like.dtype).reshape(shape)
-
-    def _flush(self) -> None:
-        self._written = 0
-        for mapped in self._maps:
-            mapped.flush()
-            mapped.madvise(mmap.MADV_DONTNEED)
-
-    def finish(self) -> tuple[dict[str, Tensor], list[mmap.mmap]]:
-        with suppress(OSError):
-            self._flush()
-        return {role: torch.from_numpy(array) for role, array in self._arrays.items()}, self._maps
+            held = self.held[role]
+            if isinstance(held, RowFile):
+                held.put(row, tensor)
+            else:
+                held[row] = tensor
 
 
 def _gate_bad_rows(table: Table, bad: Mapping[int, str], max_bad: float) -> None:
