@@ -94,6 +94,18 @@ def test_every_row_is_seen_once_an_epoch_and_logged_means_are_exact() -> None:
     assert epoch["accuracy"] == pytest.approx(exact["accuracy"], abs=1e-9)
 
 
+def test_no_batch_of_one_row_is_left_over_for_batchnorm() -> None:
+    """1,298 rows in batches of 1,297 would leave one row alone, with 1 x 1 features: BatchNorm would fail."""
+    data = prepared(batch_size=1297, epochs=1)
+    network = data.task.model()
+    network.body = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
+    listener = Silent()
+    made = Trainer(data.task, network, data.encoded, as_rows(data.splits, torch.device("cpu")))
+    made.run(listener)
+    assert made.num_steps == 1
+    assert next(row for row in listener.rows if row["event"] == "epoch")["step"] == 1
+
+
 def test_clipping_bounds_the_gradient_not_the_loss() -> None:
     moved, _ = run(optim="sgd", momentum=0.0, nesterov=False, lr=1.0, clip=1e-3, epochs=1)
     seed_everything(0)

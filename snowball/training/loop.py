@@ -138,7 +138,7 @@ class Trainer:
         self._autocast = self.autocast()
         self._call: Callable[..., dict[str, Tensor]] = torch.compile(model) if self.recipe.train.compile else model
         rows_per_step = self.recipe.train.batch_size * self.recipe.train.accumulate
-        self.steps_per_epoch = math.ceil(len(splits["train"]) / rows_per_step)
+        self.steps_per_epoch = len(_parts(splits["train"], rows_per_step))
         self.num_steps = self.steps_per_epoch * self.recipe.train.epochs
 
     @property
@@ -163,7 +163,7 @@ class Trainer:
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
             log_every = max(1, self.num_steps // LOGGED_STEPS)
-            for rows in islice(order.split(train.batch_size * train.accumulate), at.step_in_epoch, None):
+            for rows in islice(_parts(order, train.batch_size * train.accumulate), at.step_in_epoch, None):
                 lr = self._set_lr(self.step, val_losses)
                 self._update(rows)
                 at.step_in_epoch += 1
@@ -183,7 +183,7 @@ class Trainer:
     def _update(self, rows: Tensor) -> None:
         """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all their rows."""
         train = self._train
-        for part in rows.split(train.batch_size) if train.accumulate > 1 else (rows,):
+        for part in _parts(rows, train.batch_size) if train.accumulate > 1 else (rows,):
             batch = self.encoded.batch(part)
             batch = self.task.augment(batch, SampleRandom(train.seed, self.progress.epoch, batch.index))
             with self._autocast:
@@ -288,6 +288,16 @@ def measure_rows(
             totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)
     return totals.means()
+
+
+def _parts(rows: Tensor, size: int) -> list[Tensor]:
+    """Rows in batches of `size`. A last row that would stand alone joins the batch before: one row has no variance,
+    and BatchNorm fails on it; dropping it would be silent.
+    """
+    parts = list(rows.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def seed_everything(seed: int) -> None:
