@@ -320,6 +320,23 @@ def test_audit_counts_what_there_is(trained: Path) -> None:
     assert sum(result["summary"]["splits"].values()) == 80
 
 
+def test_pictures_of_every_size_and_mode_go_the_whole_way() -> None:
+    random = np.random.default_rng(0)
+    for i in range(90):
+        pixels = random.integers(0, 80, (*random.integers(30, 90, 2), 3)) + 80 * (i % 3)
+        picture = Image.fromarray(pixels.astype(np.uint8)).convert(("RGB", "L", "RGBA", "P", "CMYK")[i % 5])
+        folder = Path("mixed", f"class {i % 3}")
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{i}.{'jpg' if picture.mode == 'CMYK' else 'png'}")
+    words = ["train", "mixed", "model=linear", "image.size=24", "epochs=8", "preflight=false", "-o", "run"]
+    code, result, _ = command(*words)
+    assert code == 0
+    assert {f["check"] for f in result["findings"]} >= {"mixed-modes", "mixed-sizes"}
+    code, result, _ = command("export", "run", "-o", "mixed.onnx")
+    assert code == 0, result
+    assert result["export"]["metrics"] == pytest.approx(result["export"]["metrics_onnx"], abs=0.02)
+
+
 def test_listings() -> None:
     assert "digits" in command("data")[1]["data"]
     assert "simple_cnn" in command("models")[1]["models"]

@@ -160,7 +160,7 @@ class ImageKind(Kind):
     @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
-        return {"sizes": sizes, "modes": Counter(fact["mode"] for fact in facts)}
+        return {"sizes": dict(sizes.most_common()), "modes": dict(Counter(fact["mode"] for fact in facts))}
 
     @classmethod
     def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -193,7 +193,7 @@ class ImageKind(Kind):
                     "mixed-sizes",
                     "note",
                     f"pictures come in {len(sizes)} sizes; all are resized to one, whatever their aspect",
-                    {"sizes": dict(sizes.most_common(10))},
+                    {"sizes": dict(list(sizes.items())[:10])},
                     "image.size=N sets it",
                 )
             )
