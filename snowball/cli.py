@@ -114,14 +114,24 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
 
 def _predict(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.predict import predict_inputs
+    from .recipe import parse_overrides
 
     run = _run(words)
     if len(words.words) < 2:
         raise BadInput(f"predict what? {VERBS['predict'][1]}")
-    answers = predict_inputs(run, words.words[1:])
-    kind = run.task().answer_kind
+    task = run.task()
+    shown = sys.stderr if words.as_json else sys.stdout
+
+    def stream(piece: str) -> None:
+        print(piece, end="", file=shown, flush=True)
+
+    answers = predict_inputs(run, words.words[1:], parse_overrides(words.pairs), stream)
     for answer in answers:
-        display.line(f"{answer['input']}: {kind.predicted_caption(answer)}")
+        if task.streams:
+            display.line()
+        display.line(f"{answer['input']}: {task.caption(answer)}")
+        for note in answer.get("notes", ()):
+            display.line(f"  note: {note}")
     if words.output is not None:
         from .storage import write_bytes
 
@@ -140,7 +150,7 @@ def _export(words: Words, display: Display) -> dict[str, Any]:
         "metrics": made.metrics_onnx,
         "findings": [],
         "verdict": "pass",
-        "files": [made.path],
+        "files": made.files,
         "export": made.to_json(),
     }
 
@@ -164,17 +174,13 @@ def _data(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _models(words: Words, display: Display) -> dict[str, Any]:
-    from functools import partial
+    from .task import tasks
 
-    from .design.image import NETWORKS
-
-    about = {
-        name: "A residual network, from timm." if isinstance(builder, partial) else str(builder.__doc__).splitlines()[0]
-        for name, builder in NETWORKS.items()
-    }
-    about["timm:NAME"] = "any network of timm: docs/recipe.md"
-    for name, line in about.items():
-        display.line(f"{name:12} {line}")
+    about = {name: task.networks() for name, task in tasks().items()}
+    for task, networks in about.items():
+        display.line(task)
+        for name, line in networks.items():
+            display.line(f"  {name:12} {line}")
     return {"models": about}
 
 
@@ -187,7 +193,7 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     "audit": (_audit, "snowball audit DATA [key=value ...]", "what is wrong with the data"),
     "check": (_check, "snowball check DATA [key=value ...]", "audit and pre-flight, without training"),
     "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
-    "predict": (_predict, "snowball predict RUN INPUT... [-o ANSWERS.jsonl]", "answers for files or folders"),
+    "predict": (_predict, "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl]", "answers for files, folders or texts"),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
     "data": (_data, "snowball data", "the data sets there are"),

@@ -76,6 +76,10 @@ class Kind(ABC):
     sections: ClassVar[tuple[type[Section], ...]] = ()
     suffixes: ClassVar[frozenset[str]] = frozenset()
     """File name endings of this kind, in lower case."""
+    padding: ClassVar[int | None] = None
+    """Rows of this kind differ in their first dimension, and are padded at its end with this. None: one shape."""
+    fit_rows: ClassVar[int | None] = 2000
+    """Training rows that `fit` looks at, evenly spaced: enough for means and sizes. None: all, for a vocabulary."""
 
     def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
         self.recipe = recipe
@@ -96,6 +100,15 @@ class Kind(ABC):
         """One raw value as a tensor. Pure and deterministic: it is cached, and serving reuses it as it is."""
 
     @classmethod
+    def collate(cls, rows: Sequence[Tensor]) -> Tensor:
+        """Encoded rows as one tensor of B rows, padded where they differ in length."""
+        import torch
+
+        if cls.padding is None:
+            return torch.stack(list(rows))
+        return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=cls.padding)
+
+    @classmethod
     def digest(cls, value: Any) -> str:
         """A fingerprint of the raw value; equal values have equal digests."""
         return hashlib.blake2b(str(value).encode(), digest_size=16).hexdigest()
@@ -110,9 +123,17 @@ class Kind(ABC):
         """What there is, counted over all readable rows, JSON-able: class counts, sizes, modes."""
         return {}
 
+    def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        """Findings on the facts of all readable rows, and on the state."""
+        return []
+
     @classmethod
-    def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        """Findings on the facts of all readable rows."""
+    def sketch(cls, value: Any) -> np.ndarray | None:
+        """A few whole numbers (K,) that near-equal values share for the most part, as MinHash gives; None: none."""
+        return None
+
+    def notes(self, value: Any) -> list[str]:
+        """What a person should know of a value that is to be answered, such as what the network cannot see of it."""
         return []
 
     # As something given.
@@ -135,9 +156,9 @@ class Kind(ABC):
         """Which dimensions of a raw batch vary beside the batch's own, by name."""
         return {}
 
-    def draw(self, value: Any) -> Image.Image:
-        """The raw value as a picture."""
-        raise TypeError(f"a {self.key} cannot be drawn")
+    def draw(self, value: Any) -> Image.Image | str:
+        """The raw value as a report shows it: a picture, or text."""
+        return str(value)
 
     @classmethod
     def expand(cls, argument: str) -> list[Any]:
@@ -162,7 +183,9 @@ class Answer(Kind):
     """A kind that can be the answer of a task: how a network's outputs are trained, measured and read."""
 
     metric: ClassVar[Metric]
-    """What the best weights are chosen by, on the validation split."""
+    """What the best weights are chosen by, on the validation split: something `measure` gives, or `derive`."""
+    headline: ClassVar[Metric | None] = None
+    """What an evaluation leads with, where that is another: a score that takes finished answers, such as BLEU."""
 
     @property
     @abstractmethod
@@ -173,9 +196,17 @@ class Answer(Kind):
     def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
         """A scalar, the mean over the batch."""
 
+    def count(self, target: Tensor) -> int | Tensor:
+        """What the loss of a batch is the mean over: its rows, unless a row holds many answers, such as tokens."""
+        return len(target)
+
     @abstractmethod
-    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int]]:
+    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
         """name -> (sum, count), additive over batches, processes and clients; cheap enough for every step."""
+
+    def derive(self, means: dict[str, float]) -> dict[str, float]:
+        """Means of `measure` and of the loss with the metrics that follow from them added, e.g. perplexity."""
+        return means
 
     def blend(self, target: Tensor, keep: Tensor) -> Tensor:
         """Targets of which sample i keeps keep[i] (B,) and takes the rest from sample i - 1, for mixup and the like."""
@@ -192,6 +223,12 @@ class Answer(Kind):
     @abstractmethod
     def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
         """Metrics of decoded predictions against raw answers. A second way to the figures that `measure` sums."""
+
+    def intervals(
+        self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
+    ) -> dict[str, tuple[float, float]]:
+        """95 % intervals of those scores that need a way of their own; the others are bootstrapped over rows."""
+        return {}
 
     @abstractmethod
     def baseline(self) -> dict[str, Any]:

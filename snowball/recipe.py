@@ -43,7 +43,7 @@ class DataSection(Section):
 
     key = "data"
 
-    source: str = ""
+    name: str = ""
     """What was given as DATA: a sample, a known data set, a path, or `hf:NAME`."""
     root: str | None = None
     """A folder that already holds the files of a known data set, so that nothing is downloaded."""

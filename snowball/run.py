@@ -12,14 +12,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .finding import BadInput, Finding, GateFailed, verdict, worst_first
 from .recipe import Recipe, read_recipe
 from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
-from .task import Schema, Task, tasks
+from .task import Schema, Task, build_options, tasks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,9 +88,9 @@ class Run:
         evaluation = read_json(self.path / "evaluation.json")
         return {name: score["value"] for name, score in evaluation["metrics"].items()}
 
-    def task(self) -> Task:
-        """The task without data: enough to encode, predict and decode."""
-        return self.task_type(self.recipe, self.schema)
+    def task(self, options: Mapping[str, Any] | None = None) -> Task:
+        """The task without data: enough to encode, predict and decode; `options` are what may be asked of its answers."""
+        return self.task_type(self.recipe, self.schema, options=build_options(self.task_type, options or {}))
 
     def model(self) -> nn.Module:
         """The network with its best weights, in evaluation mode, on the CPU."""
@@ -172,11 +172,17 @@ class Run:
 
         return evaluate_run(self, data)
 
-    def predict(self, *inputs: Any) -> list[dict[str, Any]]:
-        """Answers for files, folders of files, bytes or arrays."""
+    def predict(self, *inputs: Any, **options: Any) -> list[dict[str, Any]]:
+        """Answers for files, folders of files, texts, bytes or arrays; `options` are the task's own, e.g. `beams=1`."""
         from .evaluate.predict import predict_inputs
 
-        return predict_inputs(self, inputs)
+        return predict_inputs(self, inputs, options)
+
+    def stream(self, value: Any, **options: Any) -> Iterator[str]:
+        """The answer of a task that streams, such as a language model, piece by piece."""
+        task = self.task(options)
+        (role,) = task.given
+        return task.stream(self.model(), {role: task.kinds[role].read(value)})
 
     def export(self, path: str | os.PathLike[str]) -> Export:
         """An ONNX file whose answers were compared with this run's; raises GateFailed where they differ."""

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Rows", "Schema", "Task", "choose_task", "kinds", "tasks"]
+__all__ = ["ColumnSchema", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
 
-FIT_ROWS = 2000  # rows a kind looks at to learn its state; enough for means and sizes, and quick on large sets
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,25 @@ class Task(ABC):
     sections: ClassVar[tuple[type[Section], ...]] = ()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of recipe values: `preset=fast`."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Short words for keys of other sections, e.g. `source` for `data.given`."""
+    causal: ClassVar[str | None] = None
+    """The role whose entry t the outputs before t must not depend on, where there is one."""
+    options_type: ClassVar[type[Section] | None] = None
+    """What may be asked for at prediction time, such as how many tokens; never part of the recipe."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Methods of the network that `predict` calls, each a graph of its own when exported. None: one call is all."""
+    streams: ClassVar[bool] = False
+    """Whether `stream` gives an answer piece by piece."""
     sample: ClassVar[str]
     """The embedded sample that shows this task without a network."""
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Check of the conformance suite -> why this task fails it, see testing.py."""
 
-    def __init__(self, recipe: Recipe, schema: Schema, table: Table | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, schema: Schema, table: Table | None = None, options: Section | None = None
+    ) -> None:
+        self.options = options or (self.options_type() if self.options_type else None)
         self.recipe = recipe
         self.schema = schema
         self.table = table
@@ -138,6 +150,16 @@ class Task(ABC):
         return {}
 
     @classmethod
+    def networks(cls) -> dict[str, str]:
+        """Name and one line of every network that `model=` takes."""
+        return {}
+
+    @classmethod
+    def arrange(cls, table: Table, recipe: Recipe) -> Table:
+        """The table with the rows this task learns from, where they are not the rows of the source."""
+        return table
+
+    @classmethod
     def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
         """role -> column: the one the recipe names, else the first of the right kind."""
         named = {cls.answer[0]: recipe.data.answer}
@@ -155,12 +177,13 @@ class Task(ABC):
 
     @classmethod
     def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
-        """Learn each column's state from at most FIT_ROWS training rows, evenly spaced."""
-        step = max(1, len(train_rows) // FIT_ROWS)
+        """Learn each column's state from training rows."""
         columns: dict[str, ColumnSchema] = {}
         for role, column in cls.pick_columns(table, recipe).items():
             kind = kinds()[column.kind if role in cls.given else cls.answer[1]]
-            every = 1 if role == cls.answer[0] else step
+            every = 1
+            if kind.fit_rows is not None and role != cls.answer[0]:
+                every = max(1, len(train_rows) // kind.fit_rows)
             state = kind.fit(_readable(kind, column, train_rows[::every]), recipe)
             columns[role] = ColumnSchema(column.name, kind.key, state)
         return Schema(cls.name, columns, origin=table.name)
@@ -168,6 +191,11 @@ class Task(ABC):
     @property
     def metric(self) -> Metric:
         return self.answer_kind.metric
+
+    @property
+    def headline(self) -> Metric:
+        """What an evaluation leads with."""
+        return self.answer_kind.headline or self.metric
 
     def data(self, split: str) -> Rows:
         """The readable rows of a split as a sequence of (given, answer)."""
@@ -193,19 +221,45 @@ class Task(ABC):
 
     @abstractmethod
     def model(self) -> nn.Module:
-        """A new network: called as `model(**inputs)`, it returns a dict of tensors."""
+        """A new network: tensors in, a dict of tensors out."""
+
+    @property
+    def window(self) -> int | None:
+        """Rows longer than this many entries are trained in windows, each of which begins where the last one ends."""
+        return None
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Outputs for a batch. A task whose network sees the answer so far while it is trained overrides this."""
+        outputs: dict[str, Tensor] = model(**batch.inputs)
+        return outputs
 
     def loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """A scalar, the mean over the batch."""
+        """A scalar, the mean over what `count` counts."""
         return self.answer_kind.loss(outputs, batch.targets[self.answer_role])
 
-    def measure(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, tuple[Tensor, int]]:
+    def count(self, batch: Batch) -> int | Tensor:
+        """What the loss is the mean over: rows, or tokens. Losses are weighted with it wherever they are put together."""
+        return self.answer_kind.count(batch.targets[self.answer_role])
+
+    def measure(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, tuple[Tensor, int | Tensor]]:
         """name -> (sum, count), additive over batches, processes and clients."""
         return self.answer_kind.measure(outputs, batch.targets[self.answer_role])
 
-    def predict(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `decode` reads, from encoded inputs. A task that generates step by step overrides this."""
+    def derive(self, means: dict[str, float]) -> dict[str, float]:
+        """Means of `measure` and of the loss with the metrics that follow from them added."""
+        return self.answer_kind.derive(means)
+
+    def predict(self, model: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `decode` reads, from encoded inputs.
+
+        A task that generates step by step overrides this; it then calls nothing of the network but its `parts`, which
+        an exported model has too.
+        """
         return self.answer_kind.finish(model(**inputs))
+
+    def stream(self, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
+        """The answer to one row's raw values, piece by piece, for a task that `streams`."""
+        raise TypeError(f"{self.name} does not stream")
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Finished outputs as JSON-able answers."""
@@ -215,12 +269,30 @@ class Task(ABC):
         """Metrics of decoded predictions against raw answers."""
         return self.answer_kind.score(predictions, answers)
 
+    def intervals(
+        self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
+    ) -> dict[str, tuple[float, float]]:
+        """95 % intervals of those scores that need a way of their own."""
+        return self.answer_kind.intervals(predictions, answers)
+
+    def baseline(self) -> dict[str, Any]:
+        """The best prediction that ignores the input: what a network has to beat."""
+        return self.answer_kind.baseline()
+
+    def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
+        """How wrong a prediction is: 0 when right, larger for worse."""
+        return self.answer_kind.fault(prediction, answer)
+
+    def caption(self, prediction: Mapping[str, Any]) -> str:
+        """A decoded prediction in a few words."""
+        return self.answer_kind.predicted_caption(prediction)
+
     def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
         """Tables and plots for the report."""
         return self.answer_kind.blocks(predictions, answers)
 
-    def draw(self, given: Mapping[str, Any]) -> Image.Image:
-        """A row as a picture; the first thing given stands for it."""
+    def draw(self, given: Mapping[str, Any]) -> Image.Image | str:
+        """A row as a report shows it; the first thing given stands for it."""
         role = next(iter(self.given))
         return self.kinds[role].draw(given[role])
 
@@ -267,9 +339,11 @@ def choose_task(table: Table) -> type[Task]:
     """The task that uses the most of a table's columns."""
     held = [column.kind for column in table.columns.values()]
 
+    def needed(task: type[Task]) -> list[str]:
+        return list({**task.given, task.answer[0]: task.answer[1]}.values())
+
     def fits(task: type[Task]) -> bool:
-        needed = [*task.given.values(), task.answer[1]]
-        return all(held.count(kind) >= needed.count(kind) for kind in needed)
+        return all(held.count(kind) >= needed(task).count(kind) for kind in needed(task))
 
     matching = [task for task in tasks().values() if fits(task)]
     if not matching:
@@ -278,7 +352,16 @@ def choose_task(table: Table) -> type[Task]:
             f"{task.name}: {' + '.join(task.given.values())} -> {task.answer[1]}" for task in tasks().values()
         )
         raise BadInput(f"{table.name}: no task fits its columns {shown}. Known tasks: {known}")
-    return max(matching, key=lambda task: len(task.given))
+    return max(matching, key=lambda task: len(needed(task)))
+
+
+def build_options(task: type[Task], values: Mapping[str, Any]) -> Section | None:
+    """What is asked of an answer, checked against what the task has. Raises BadInput, naming the key."""
+    if task.options_type is None:
+        if values:
+            raise BadInput(f"{task.name} has no option {next(iter(values))!r}: its answers take none")
+        return None
+    return Recipe.build("", (task.options_type,), values)[task.options_type]
 
 
 def fingerprint(digests: Sequence[str]) -> str:

@@ -81,7 +81,7 @@ class Page(HTMLParser):
 
 def make_run(folder: Path, *, log: bool = True, epochs: int = 4, **waive: str) -> Run:
     kind = tasks()["image-classification"]
-    asked = {"data.source": SOURCE, "train.channels_last": "no", "image.size": [8, 8]}
+    asked = {"data.name": SOURCE, "train.channels_last": "no", "image.size": [8, 8]}
     waivers = {f"waive.{check}": why for check, why in waive.items()}
     recipe = Recipe.build(kind.name, kind.section_types(), asked, waivers)
     image = {"height": 8, "width": 8, "channels": 1, "mean": [77.9], "std": [95.9]}
@@ -255,9 +255,9 @@ def test_the_command_asks_for_the_same_recipe(hostile: tuple[Run, Page, str]) ->
     assert " ".join(fence.split()) in page.text
     verb, train, source, task, *words = shell_words(fence)
     assert (verb, train, source, task) == ("snowball", "train", SOURCE, "task=image-classification")
-    assert not [word for word in words if word.startswith("data.source")]
+    assert not [word for word in words if word.startswith("data.name")]
     types = run.task_type.section_types()
-    assert Recipe.build(run.recipe.task, types, {"data.source": source}, parse_overrides(words)) == run.recipe
+    assert Recipe.build(run.recipe.task, types, {"data.name": source}, parse_overrides(words)) == run.recipe
 
 
 @pytest.mark.parametrize("text", ["no", "1e-3", "a: b", "", "it's", "[x", "7", "null", "\U0001f600", "a=b"])

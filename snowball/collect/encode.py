@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding, GateFailed
-from ..kind import Batch, Unreadable
+from ..kind import Batch, Kind, Unreadable
 from ..table import Table
 from ..task import Rows, Task, fingerprint
+from .ragged import RaggedBuilder, RaggedRows, row_lengths
 from .row_file import RowFile
 
-__all__ = ["Encoded", "encode_table"]
+__all__ = ["Encoded", "Held", "encode_table"]
+
+Held = Tensor | RowFile | RaggedRows
 
 CHUNK = 512  # rows that are encoded before the next are begun: bounds what is in flight
 PART = 32  # rows that a thread takes at once: handing over a row costs as much as encoding a small picture
@@ -32,11 +35,13 @@ PART = 32  # rows that a thread takes at once: handing over a row costs as much 
 class Encoded:
     """Every row of a table as tensors: `inputs` and `targets` hold (rows, ...) by role, in table order.
 
+    A role that is both given and the answer stands in both, as one.
+
     `digests`, `facts` (by role) and `bad` (row -> reason) are what the audit reads.
     """
 
-    inputs: Mapping[str, Tensor | RowFile]
-    targets: Mapping[str, Tensor | RowFile]
+    inputs: Mapping[str, Held]
+    targets: Mapping[str, Held]
     digests: list[str]
     facts: dict[str, list[dict[str, Any] | None]]
     bad: dict[int, str]
@@ -50,7 +55,10 @@ class Encoded:
     def batch(self, rows: Tensor) -> Batch:
         """The rows with these numbers (B,) as a batch on `device`."""
         inputs = {role: held.index_select(0, rows) for role, held in self.inputs.items()}
-        targets = {role: held.index_select(0, rows) for role, held in self.targets.items()}
+        targets = {
+            role: inputs[role] if self.inputs.get(role) is held else held.index_select(0, rows)
+            for role, held in self.targets.items()
+        }
         if rows.device == self.device:
             return Batch(inputs, targets, rows)
         moved = [{role: t.to(self.device, non_blocking=True) for role, t in part.items()} for part in (inputs, targets)]
@@ -59,6 +67,24 @@ class Encoded:
     def batches(self, rows: Tensor, batch_size: int) -> Iterator[Batch]:
         """Consecutive batches of these rows; the last may be smaller."""
         return (self.batch(part) for part in rows.split(batch_size))
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """(rows, roles) entries of each row in each ragged role; None where all rows have one shape."""
+        return row_lengths(list({id(held): held for held in (*self.inputs.values(), *self.targets.values())}.values()))
+
+    def windows(self, size: int | None, rows: Tensor) -> tuple[Encoded, Tensor]:
+        """What a training steps through: windows of these rows (see RaggedRows) and all their numbers (W,).
+
+        Without a size, or where no row is longer, these are the rows themselves.
+        """
+        ragged = [held for held in self.inputs.values() if isinstance(held, RaggedRows)]
+        if size is None or not ragged:
+            return self, rows
+        cut, home = ragged[0].windows(size, rows)
+        inputs = {role: cut if held is ragged[0] else held for role, held in self.inputs.items()}
+        targets = {role: cut if held is ragged[0] else held for role, held in self.targets.items()}
+        return replace(self, inputs=inputs, targets=targets), torch.arange(len(home), device=self.index_device)
 
     def to(self, device: torch.device) -> Encoded:
         """The same rows for a device: resident there where they fit, else moved batch by batch."""
@@ -72,32 +98,30 @@ class Encoded:
         for part in (self.inputs, self.targets):
             if any(isinstance(held, RowFile) for held in part.values()):
                 return replace(self, device=device)
-            moved.append({role: held.to(device) for role, held in part.items() if isinstance(held, Tensor)})
-        return replace(self, inputs=moved[0], targets=moved[1], device=device)
+            moved.append({role: held.to(device) for role, held in part.items() if not isinstance(held, RowFile)})
+        shared = {role: moved[0][role] for role, held in self.targets.items() if self.inputs.get(role) is held}
+        return replace(self, inputs=moved[0], targets={**moved[1], **shared}, device=device)
 
 
-def encode_table(
-    task: Task, table: Table, *, with_answers: bool = True, progress: Callable[[int, int], None] | None = None
-) -> Encoded:
+def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], None] | None = None) -> Encoded:
     """Encode all rows of `table`. Raises GateFailed when more than `data.max_bad` of them are unreadable."""
     rows = Rows(task, table, range(len(table)))
     columns = {role: task.kinds[role] for role in (*task.given, task.answer_role)}
-    builder = _Builder(len(table), int(task.recipe.data.memory_gb * 2**30))
+    builder = _Builder(columns, len(table), int(task.recipe.data.memory_gb * 2**30))
     digests = [""] * len(table)
     facts: dict[str, list[dict[str, Any] | None]] = {role: [None] * len(table) for role in columns}
     bad: dict[int, str] = {}
 
     def encode(row: int) -> tuple[dict[str, Tensor], str, dict[str, dict[str, Any]]] | str:
         try:
-            values = rows.given(row)
-            tensors = task.encode_given(values)
-            if with_answers:
-                values = values | {task.answer_role: rows.answer(row)}
-                tensors |= {task.answer_role: task.answer_kind.encode(values[task.answer_role])}
+            given, answer = rows.given(row), rows.answer(row)
+            inputs, targets = task.encode(given, answer)
         except Unreadable as reason:
             return str(reason)
-        digest = " ".join(columns[role].digest(value) for role, value in values.items())
-        return tensors, digest, {role: columns[role].facts(value) for role, value in values.items()}
+        seen = ",".join(columns[role].digest(value) for role, value in given.items())
+        digest = f"{seen} {columns[task.answer_role].digest(answer)}"
+        values = {**given, task.answer_role: answer}
+        return {**inputs, **targets}, digest, {role: columns[role].facts(value) for role, value in values.items()}
 
     numbers = iter(range(len(table)))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -115,31 +139,45 @@ def encode_table(
             if progress:
                 progress(chunk[-1] + 1, len(table))
     _gate_bad_rows(table, bad, task.recipe.data.max_bad)
-    inputs = {role: builder.held[role] for role in task.given}
-    targets = {task.answer_role: builder.held[task.answer_role]} if with_answers else {}
-    return Encoded(inputs, targets, digests, facts, bad)
+    held = builder.rows()
+    return Encoded(
+        {role: held[role] for role in task.given}, {task.answer_role: held[task.answer_role]}, digests, facts, bad
+    )
 
 
 class _Builder:
     """Holds the rows of each role, in memory or in a file, once the first row shows the shapes."""
 
-    def __init__(self, num_rows: int, budget: int) -> None:
-        self.held: dict[str, Tensor | RowFile] = {}
+    def __init__(self, columns: Mapping[str, Kind], num_rows: int, budget: int) -> None:
+        self._columns = columns
+        self._held: dict[str, Tensor | RowFile | RaggedBuilder] = {}
         self._num_rows = num_rows
         self._budget = budget
 
     def put(self, row: int, tensors: Mapping[str, Tensor]) -> None:
-        if not self.held:
-            in_memory = sum(tensor.nbytes for tensor in tensors.values()) * self._num_rows <= self._budget
-            for role, tensor in tensors.items():
-                rows = torch.zeros((self._num_rows, *tensor.shape), dtype=tensor.dtype) if in_memory else None
-                self.held[role] = RowFile(self._num_rows, tensor) if rows is None else rows
+        if not self._held:
+            self._begin(tensors)
         for role, tensor in tensors.items():
-            held = self.held[role]
-            if isinstance(held, RowFile):
-                held.put(row, tensor)
-            else:
+            held = self._held[role]
+            if isinstance(held, Tensor):
                 held[row] = tensor
+            else:
+                held.put(row, tensor)
+
+    def _begin(self, tensors: Mapping[str, Tensor]) -> None:
+        equal = {role: tensor for role, tensor in tensors.items() if self._columns[role].padding is None}
+        in_memory = sum(tensor.nbytes for tensor in equal.values()) * self._num_rows <= self._budget
+        for role, tensor in tensors.items():
+            padding = self._columns[role].padding
+            if padding is not None:
+                self._held[role] = RaggedBuilder(self._num_rows, padding, self._budget)
+            elif in_memory:
+                self._held[role] = torch.zeros((self._num_rows, *tensor.shape), dtype=tensor.dtype)
+            else:
+                self._held[role] = RowFile(self._num_rows, tensor)
+
+    def rows(self) -> dict[str, Held]:
+        return {role: held.rows() if isinstance(held, RaggedBuilder) else held for role, held in self._held.items()}
 
 
 def _gate_bad_rows(table: Table, bad: Mapping[int, str], max_bad: float) -> None:

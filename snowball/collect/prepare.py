@@ -46,12 +46,12 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     table = read_table(data, notes.append)
     task_type = _task_type(asked.get("task"), table)
     types = task_type.section_types()
-    wanted = {
-        (key if "." in key and key.startswith("waive.") else resolve_key(key, types)): v for key, v in values.items()
-    }
+    values = _unaliased(values, task_type)
+    wanted = {key if key.startswith("waive.") else resolve_key(key, types): value for key, value in values.items()}
     preset = _preset(task_type, asked.get("preset"))
     layers = task_type.defaults(table, {**preset, **wanted}), table.defaults, preset, wanted
-    recipe = Recipe.build(task_type.name, types, *layers, {"data.source": data.source})
+    recipe = Recipe.build(task_type.name, types, *layers, {"data.name": data.name})
+    table = task_type.arrange(table, recipe)
     columns = task_type.pick_columns(table, recipe)
     splits = _split(task_type, table, columns, recipe)
     schema = task_type.fit(table, recipe, splits["train"].tolist())
@@ -62,7 +62,7 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
 def prepare_run(run: Run, display: Display) -> Prepared:
     """The data a run was trained on, read again. Data that has changed since is refused: its splits would differ."""
     notes: list[Finding] = []
-    table = read_table(run.recipe.data, notes.append)
+    table = run.task_type.arrange(read_table(run.recipe.data, notes.append), run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
     columns = run.task_type.pick_columns(table, run.recipe)
     splits = _split(run.task_type, table, columns, run.recipe)
@@ -71,7 +71,7 @@ def prepare_run(run: Run, display: Display) -> Prepared:
     for name, expected in run.schema.splits.items():
         if found[name] != expected:
             raise BadInput(
-                f"{run.recipe.data.source}: its {name} split ({found[name]['rows']} rows) is not the one"
+                f"{run.recipe.data.name}: its {name} split ({found[name]['rows']} rows) is not the one"
                 f" that {run.path} was trained with ({expected['rows']} rows): the data has changed since"
             )
     return prepared
@@ -81,8 +81,9 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     """Other data for a trained task: every row is a test row."""
     asked = run.recipe.data
     notes: list[Finding] = []
-    table = read_table(asked.model_copy(update={"source": _source(source), "root": None, "group": None}), notes.append)
+    table = read_table(asked.model_copy(update={"name": _source(source), "root": None, "group": None}), notes.append)
     run.task_type.pick_columns(table, run.recipe)
+    table = run.task_type.arrange(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
     none = np.array([], dtype=np.int64)
     splits = {"train": none, "val": none, "test": np.arange(len(table))}
@@ -136,16 +137,24 @@ def _strata(kind: Any, cells: Sequence[Any]) -> list[str | None]:
 def _check_keys(asked: Mapping[str, Any]) -> None:
     """Refuse a key that no task knows before anything is read or downloaded."""
     known = tuple(dict.fromkeys(chain(SHARED, *(task.section_types() for task in tasks().values()))))
+    aliases = {alias for task in tasks().values() for alias in task.aliases}
     for key in asked:
-        if key not in ("task", "preset") and not key.startswith("waive."):
+        if key not in ("task", "preset", *aliases) and not key.startswith("waive."):
             resolve_key(key, known)
+
+
+def _unaliased(values: Mapping[str, Any], *task_types: type[Task]) -> dict[str, Any]:
+    """The same values with the tasks' short words written out."""
+    aliases = {alias: key for task in task_types for alias, key in task.aliases.items()}
+    return {aliases.get(key, key): value for key, value in values.items()}
 
 
 def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
     known = tuple(dict.fromkeys(chain(*(task.section_types() for task in tasks().values()))))
+    values = _unaliased(values, *tasks().values())
     full = {resolve_key(key, known): value for key, value in values.items() if not key.startswith("waive.")}
     data = {key: value for key, value in full.items() if key.startswith("data.")}
-    return Recipe.build("", (DataSection,), data, {"data.source": _source(source)}).data
+    return Recipe.build("", (DataSection,), data, {"data.name": _source(source)}).data
 
 
 def _source(source: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..finding import BadInput, nearest
 
-__all__ = ["NETWORKS", "ImageNetwork", "ImageShape", "image_body", "smallest_side"]
+__all__ = ["NETWORKS", "ImageNetwork", "ImageShape", "image_body", "network_lines", "smallest_side"]
 
 
 @dataclass(frozen=True)
@@ -192,3 +192,12 @@ def image_body(name: str, shape: ImageShape) -> nn.Module:
             f" set image.size={side} or more"
         )
     return NETWORKS[name](shape)
+
+
+def network_lines() -> dict[str, str]:
+    """Name and one line of every network, for `snowball models`."""
+    lines = {
+        name: "A residual network, from timm." if isinstance(builder, partial) else str(builder.__doc__).splitlines()[0]
+        for name, builder in NETWORKS.items()
+    }
+    return {**lines, "timm:NAME": "any network of timm: docs/recipe.md"}

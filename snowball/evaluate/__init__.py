@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..collect.encode import Encoded
     from ..run import Run
 
-__all__ = ["Evaluation", "Mistake", "Score", "evaluate_rows", "evaluate_run", "predict_rows", "wilson_interval"]
+__all__ = ["Evaluation", "Mistake", "Score", "as_array", "evaluate_rows", "evaluate_run", "predict_rows", "wilson_interval"]
 
 MISTAKES = 24  # shown in the report
 Z95 = 1.959964  # two-sided 95 %
@@ -37,7 +37,7 @@ class Score:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.value:.4f}" + (f" ({self.low:.4f} to {self.high:.4f})" if math.isfinite(self.low) else "")
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ def evaluate_rows(
     source = Rows(task, task.table, rows.tolist())
     answers = [source.answer(row) for row in source.numbers]
     scores = intervals(task, predictions, answers)
-    measured = measure_rows(task, model, encoded, rows)
-    loss = Score(measured["loss"], math.nan, math.nan)
-    baseline = task.score([task.answer_kind.baseline()] * len(answers), answers)
-    faults = np.array([task.answer_kind.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
+    measured = measure_rows(task, model, *_windows(task, encoded, rows))
+    scores |= {name: Score(value, math.nan, math.nan) for name, value in measured.items() if name not in scores}
+    baseline = task.score([task.baseline()] * len(answers), answers)
+    faults = np.array([task.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
     worst = [int(i) for i in np.argsort(-faults, kind="stable")[:MISTAKES] if faults[i] > 0]
     mistakes = [
         Mistake(
             where(source.numbers[i]),
             task.answer_kind.caption(answers[i]),
-            task.answer_kind.predicted_caption(predictions[i]),
+            task.caption(predictions[i]),
             source.numbers[i],
         )
         for i in worst
@@ -115,7 +115,7 @@ def evaluate_rows(
         data=task.table.name,
         split=split,
         rows=len(answers),
-        metrics={**scores, "loss": loss},
+        metrics=scores,
         baseline=baseline,
         mistakes=mistakes,
         blocks=task.blocks(predictions, answers),
@@ -123,24 +123,40 @@ def evaluate_rows(
         seconds=time.perf_counter() - started,
     )
     display.findings("evaluation", findings, run.recipe.waive)
-    display.line(f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items()))
+    display.line(f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items() if name != "loss"))
     run.record("evaluation", findings)
     write_json(run.path / "evaluation.json", evaluation.to_json())
     write_report(run, evaluation, [task.draw(source.given(mistake.row)) for mistake in mistakes])
     return evaluation
 
 
+def _windows(task: Task, encoded: Encoded, rows: Tensor) -> tuple[Encoded, Tensor]:
+    from ..training.loop import training_rows
+
+    cut, splits = training_rows(task, encoded, {"rows": rows})
+    return cut, splits["rows"]
+
+
 @torch.inference_mode()
 def predict_rows(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> list[dict[str, Any]]:
     """Decoded answers for encoded rows, in order."""
+    from ..training.epochs import by_length
     from ..training.loop import EVALUATION_BATCH
 
     model.eval()
-    predictions: list[dict[str, Any]] = []
-    for batch in encoded.batches(rows, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    predictions: dict[int, dict[str, Any]] = {}
+    ordered = by_length(rows, encoded.lengths)
+    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
         outputs = task.predict(model, batch.inputs)
-        predictions += task.decode({name: value.float().cpu().numpy() for name, value in outputs.items()})
-    return predictions
+        answers = task.decode({name: as_array(value) for name, value in outputs.items()})
+        predictions |= dict(zip(batch.index.tolist(), answers, strict=True))
+    return [predictions[row] for row in rows.tolist()]
+
+
+def as_array(value: Tensor) -> np.ndarray:
+    """A tensor for `decode`; bfloat16, which NumPy has not, becomes float32."""
+    array: np.ndarray = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    return array
 
 
 def intervals(task: Task, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, Score]:
@@ -148,13 +164,17 @@ def intervals(task: Task, predictions: Sequence[Mapping[str, Any]], answers: Seq
     values = task.score(predictions, answers)
     num = len(answers)
     random = np.random.Generator(np.random.Philox(0))
+    own = task.intervals(predictions, answers)
     drawn = []
-    for _ in range(int(np.clip(2_000_000 // num, 50, 500))):
+    bootstrapped = values.keys() - own.keys() - set(task.answer_kind.proportions())
+    for _ in range(int(np.clip(2_000_000 // num, 50, 500)) if bootstrapped else 0):
         rows = random.integers(num, size=num)
         drawn.append(task.score([predictions[i] for i in rows], [answers[i] for i in rows]))
     scores = {}
     for name, value in values.items():
-        if name in task.answer_kind.proportions():
+        if name in own:
+            low, high = own[name]
+        elif name in task.answer_kind.proportions():
             low, high = wilson_interval(value, num)
         else:
             low, high = (float(q) for q in np.nanquantile([draw[name] for draw in drawn], [0.025, 0.975]))
@@ -185,12 +205,12 @@ def _twin(measured: Mapping[str, float], scores: Mapping[str, Score]) -> list[Fi
             "the task's measure and score contradict each other: one of them is wrong",
         )
         for name, score in scores.items()
-        if name in measured and abs(measured[name] - score.value) > 1e-4
+        if name in measured and abs(measured[name] - score.value) > 1e-4 * max(1.0, abs(score.value))
     ]
 
 
 def _against_baseline(task: Task, scores: Mapping[str, Score], baseline: Mapping[str, float]) -> list[Finding]:
-    metric = task.metric
+    metric = task.headline
     score, constant = scores[metric.name], baseline[metric.name]
     bound = score.low if metric.best == "max" else score.high
     if metric.better(bound, constant):

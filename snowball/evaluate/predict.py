@@ -1,14 +1,15 @@
-"""Predict: answers for files, folders of files, bytes or arrays that a person hands over."""
+"""Predict: answers for files, folders of files, texts, bytes or arrays that a person hands over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..finding import BadInput
 from ..kind import Unreadable
+from . import as_array
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -16,12 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["predict_inputs"]
 
 BATCH = 128
+LONG = 200  # characters of an input that name it in an answer
 
 
 @torch.inference_mode()
-def predict_inputs(run: Run, inputs: Sequence[Any]) -> list[dict[str, Any]]:
-    """One answer an input, in order; a folder counts as its files. Each answer names its `input`."""
-    task, model = run.task(), run.model()
+def predict_inputs(
+    run: Run,
+    inputs: Sequence[Any],
+    options: Mapping[str, Any] | None = None,
+    streamed: Callable[[str], None] = lambda piece: None,
+) -> list[dict[str, Any]]:
+    """One answer an input, in order; a folder counts as its files. Each answer names its `input`.
+
+    `options` are the task's own, such as how many tokens. Of a task that streams, an answer also holds what was
+    written as `text`; `streamed` is told each piece of it.
+    """
+    task, model = run.task(options), run.model()
     (role,) = task.given
     kind = task.kinds[role]
     cells = [cell for given in inputs for cell in (kind.expand(given) if isinstance(given, str) else [given])]
@@ -29,10 +40,21 @@ def predict_inputs(run: Run, inputs: Sequence[Any]) -> list[dict[str, Any]]:
         raise BadInput(f"nothing to predict: no {kind.key} was given")
     answers: list[dict[str, Any]] = []
     for start in range(0, len(cells), BATCH):
-        encoded = [task.encode_given({role: _read(kind, cell)}) for cell in cells[start : start + BATCH]]
-        batch = {name: torch.stack([row[name] for row in encoded]) for name in encoded[0]}
+        values = [_read(kind, cell) for cell in cells[start : start + BATCH]]
+        encoded = [task.encode_given({role: value}) for value in values]
+        batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
-        answers += task.decode({name: value.float().numpy() for name, value in outputs.items()})
+        found = task.decode({name: as_array(value) for name, value in outputs.items()})
+        for value, answer in zip(values, found, strict=True):
+            if notes := kind.notes(value):
+                answer["notes"] = notes
+            if task.streams:
+                pieces = []
+                for piece in task.stream(model, {role: value}):
+                    pieces.append(piece)
+                    streamed(piece)
+                answer["text"] = "".join(pieces)
+        answers += found
     return [{"input": _named(cell, i), **answer} for i, (cell, answer) in enumerate(zip(cells, answers, strict=True))]
 
 
@@ -40,8 +62,11 @@ def _read(kind: Any, cell: Any) -> Any:
     try:
         return kind.read(cell)
     except Unreadable as reason:
-        raise BadInput(f"{_named(cell, 0)}: {reason}") from reason
+        raise BadInput(f"{_named(cell, 0)!r}: {reason}") from reason
 
 
 def _named(cell: Any, position: int) -> str:
-    return str(cell) if not isinstance(cell, bytes) and not hasattr(cell, "shape") else f"input {position + 1}"
+    if isinstance(cell, bytes) or hasattr(cell, "shape"):
+        return f"input {position + 1}"
+    text = str(cell)
+    return text if len(text) <= LONG else f"{text[:LONG]}…"

@@ -45,11 +45,11 @@ PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visibl
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
 
 
-def write_report(run: Run, evaluation: Evaluation, pictures: Sequence[Image.Image]) -> None:
-    """Write report.html and card.md into the run folder. `pictures[i]` draws `evaluation.mistakes[i]`."""
+def write_report(run: Run, evaluation: Evaluation, shown: Sequence[Image.Image | str]) -> None:
+    """Write report.html and card.md into the run folder. `shown[i]` is what `evaluation.mistakes[i]` was given."""
     view = _view(run, evaluation)
-    mistakes = [(m, *_picture(p)) for m, p in zip(evaluation.mistakes, pictures, strict=True)]
-    curves, parts = _curves(run.log(), view["metric"]), _parts(evaluation.blocks)
+    mistakes = [(m, *_shown(p)) for m, p in zip(evaluation.mistakes, shown, strict=True)]
+    curves, parts = _curves(run.log(), run.task().metric), _parts(evaluation.blocks)
     page = _template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, mistakes=mistakes)
     card = _template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
@@ -73,7 +73,7 @@ def _template(name: str, autoescape: bool, finalize: Callable[[Any], Any]) -> Te
 
 def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
     """What the page and the card both say."""
-    metric = run.task().metric
+    metric = run.task().headline
     main, baseline = evaluation.metrics[metric.name], evaluation.baseline.get(metric.name)
     found = _found(run, evaluation)
     waive = run.recipe.waive
@@ -318,8 +318,10 @@ def _part(number: int, block: Block) -> Part:
     return Part(block, plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
 
 
-def _picture(picture: Image.Image) -> tuple[str, bool]:
-    """A PNG as a data URI, and whether its pixels are to be shown as squares."""
+def _shown(picture: Image.Image | str) -> tuple[str, bool | None]:
+    """A PNG as a data URI, and whether its pixels are to be shown as squares; or text, and None."""
+    if isinstance(picture, str):
+        return picture, None
     small = picture.convert("RGB" if picture.mode not in ("1", "L", "RGB", "RGBA") else picture.mode)
     small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     small.info.clear()  # a photograph's own metadata may say where it was taken
@@ -338,10 +340,10 @@ def _command(recipe: Recipe) -> str:
         text = value if isinstance(value, str) and _is_plain(value) else json.dumps(value, ensure_ascii=False)
         return shlex.quote(f"{key}={text}")
 
-    lines = [f"snowball train {shlex.quote(recipe.data.source)} task={shlex.quote(recipe.task)}"]
+    lines = [f"snowball train {shlex.quote(recipe.data.name)} task={shlex.quote(recipe.task)}"]
     for section, values in recipe.to_dict().items():
         if isinstance(values, Mapping):
-            words = [word(f"{section}.{k}", v) for k, v in values.items() if f"{section}.{k}" != "data.source"]
+            words = [word(f"{section}.{k}", v) for k, v in values.items() if f"{section}.{k}" != "data.name"]
             lines += [" ".join(words)] if words else []
     return " \\\n  ".join(lines)
 

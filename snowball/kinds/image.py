@@ -162,8 +162,7 @@ class ImageKind(Kind):
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
         return {"sizes": dict(sizes.most_common()), "modes": dict(Counter(fact["mode"] for fact in facts))}
 
-    @classmethod
-    def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = []
         constant = sum(fact["constant"] for fact in facts)
         if constant:
@@ -176,7 +175,7 @@ class ImageKind(Kind):
                     "remove them, or find out what went wrong when they were made",
                 )
             )
-        there = cls.summary(facts)
+        there = self.summary(facts)
         modes, sizes = there["modes"], there["sizes"]
         if len(modes) > 1:
             findings.append(

@@ -87,9 +87,8 @@ class LabelKind(Answer):
         counts = Counter(fact["label"] for fact in facts)
         return {"classes": {label: counts[label] for label in sorted(counts, key=_natural)}}
 
-    @classmethod
-    def audit(cls, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        counts: dict[str, int] = cls.summary(facts)["classes"]
+    def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        counts: dict[str, int] = self.summary(facts)["classes"]
         if len(counts) < 2:
             return []
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)

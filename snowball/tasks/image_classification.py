@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..design.image import ImageNetwork, ImageShape, image_body
+from ..design.image import ImageNetwork, ImageShape, image_body, network_lines
 from ..recipe import Recipe
 from ..table import Table
 from ..task import Schema, Task
@@ -38,6 +38,10 @@ class ImageClassification(Task):
             "augment.name": "none",
         },
     }
+
+    @classmethod
+    def networks(cls) -> dict[str, str]:
+        return network_lines()
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,11 +22,12 @@ from ..collect.encode import Encoded
 from ..finding import Finding, GateFailed
 from ..kind import Batch
 from ..recipe import Recipe
-from ..rng import SampleRandom, epoch_order, mix
+from ..rng import SampleRandom, mix
 from ..task import Task
+from .epochs import Epochs, by_length
 from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
 
-__all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows"]
+__all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "training_rows"]
 
 EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
 HELD_BYTES = 2**20  # of batches and outputs that wait to be measured together
@@ -40,13 +41,14 @@ class Totals:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._sums: dict[str, Tensor] = {}  # name -> (2,): sum and count
         self._waiting: list[tuple[dict[str, Tensor], Batch, Tensor]] = []
         self._most_waiting = 1
 
     def add(self, outputs: Mapping[str, Tensor], batch: Batch, loss: Tensor) -> None:
         """Count a batch, of which `loss` is the mean."""
+        if self._waiting and not _alike(self._waiting[0][0], outputs):
+            self._fold()
         if not self._waiting:
             held = sum(tensor.nbytes for part in (outputs, batch.inputs, batch.targets) for tensor in part.values())
             self._most_waiting = max(1, min(64, HELD_BYTES // held))
@@ -64,25 +66,34 @@ class Totals:
         merged = _concatenated([batch.inputs for batch in batches]), _concatenated([batch.targets for batch in batches])
         whole = Batch(*merged, torch.cat([batch.index for batch in batches]))
         measures = self._task.measure(_concatenated(outputs), whole)
-        precise = torch.float32 if losses[0].device.type == "mps" else torch.float64
-        rows = torch.tensor([len(batch) for batch in batches], dtype=precise, device=losses[0].device)
-        measures["loss"] = (torch.stack(losses).to(precise) * rows).sum(), len(whole)
+        device = losses[0].device
+        precise = torch.float32 if device.type == "mps" else torch.float64
+        counts = torch.stack([torch.as_tensor(self._task.count(batch), dtype=precise, device=device) for batch in batches])
+        measures["loss"] = (torch.stack(losses).to(precise) * counts).sum(), counts.sum()
         for name, (value, count) in measures.items():
-            value = value.to(precise)
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + count
+            both = torch.stack([value.to(precise), torch.as_tensor(count, dtype=precise, device=device)])
+            self._sums[name] = self._sums[name] + both if name in self._sums else both
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """Sums and counts by name."""
+    def state(self) -> dict[str, Tensor]:
+        """Sum and count by name, (2,) each."""
         self._fold()
-        return dict(self._sums), dict(self._counts)
+        return dict(self._sums)
 
-    def load(self, sums: dict[str, Tensor], counts: dict[str, int]) -> None:
-        self._sums, self._counts = dict(sums), dict(counts)
+    def load(self, sums: Mapping[str, Tensor]) -> None:
+        self._sums = dict(sums)
 
     def means(self) -> dict[str, float]:
-        sums, counts = self.state()
-        return {name: float(value) / counts[name] for name, value in sorted(sums.items())}
+        """The means by name, and what follows from them."""
+        means = {}
+        for name, both in sorted(self.state().items()):
+            value, count = both.tolist()
+            means[name] = value / count if count else math.nan
+        return self._task.derive(means)
+
+
+def _alike(first: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether batches can be joined: all but the number of rows is equal."""
+    return all(first[name].shape[1:] == value.shape[1:] for name, value in other.items())
 
 
 def _concatenated(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -103,8 +114,6 @@ class Progress:
     best_epoch: int = -1
     log: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.jsonl so far."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Counts of the running epoch's totals; their sums are tensors of the checkpoint."""
 
     def epochs(self) -> list[dict[str, Any]]:
         return [row for row in self.log if row["event"] == "epoch"]
@@ -136,9 +145,9 @@ class Trainer:
         self.progress = Progress()
         self.totals = Totals(task)
         self._autocast = self.autocast()
-        self._call: Callable[..., dict[str, Tensor]] = torch.compile(model) if self.recipe.train.compile else model
-        rows_per_step = self.recipe.train.batch_size * self.recipe.train.accumulate
-        self.steps_per_epoch = len(_parts(splits["train"], rows_per_step))
+        self._forward = torch.compile(task.forward) if self.recipe.train.compile else task.forward
+        self.epochs = Epochs(splits["train"], encoded.lengths, self._train)
+        self.steps_per_epoch = self.epochs.num_steps
         self.num_steps = self.steps_per_epoch * self.recipe.train.epochs
 
     @property
@@ -157,13 +166,10 @@ class Trainer:
         train, at = self._train, self.progress
         while at.epoch < train.epochs and not self._out_of_patience():
             started, first_step = time.perf_counter(), at.step_in_epoch
-            order = self.splits["train"][
-                epoch_order(len(self.splits["train"]), train.seed, at.epoch).to(self.encoded.index_device)
-            ]
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
             log_every = max(1, self.num_steps // LOGGED_STEPS)
-            for rows in islice(_parts(order, train.batch_size * train.accumulate), at.step_in_epoch, None):
+            for rows in islice(self.epochs.steps(at.epoch), at.step_in_epoch, None):
                 lr = self._set_lr(self.step, val_losses)
                 self._update(rows)
                 at.step_in_epoch += 1
@@ -181,15 +187,16 @@ class Trainer:
         return set_lr(self.optimisers, factor)
 
     def _update(self, rows: Tensor) -> None:
-        """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all their rows."""
+        """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all that they count."""
         train = self._train
-        for part in _parts(rows, train.batch_size) if train.accumulate > 1 else (rows,):
-            batch = self.encoded.batch(part)
+        batches = [self.encoded.batch(part) for part in self.epochs.batches(rows)]
+        shares = _shares([self.task.count(batch) for batch in batches])
+        for batch, share in zip(batches, shares, strict=True):
             batch = self.task.augment(batch, SampleRandom(train.seed, self.progress.epoch, batch.index))
             with self._autocast:
-                outputs = self._call(**batch.inputs)
+                outputs = self._forward(self.model, batch)
                 loss = self.task.loss(outputs, batch)
-            (loss if len(part) == len(rows) else loss * (len(part) / len(rows))).backward()
+            (loss if share is None else loss * share).backward()
             self.totals.add(outputs, batch, loss)
         if train.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, train.clip)
@@ -248,7 +255,7 @@ class Trainer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a checkpoint holds as tensors: weights, averages, optimisers, running totals, random states."""
-        sums, self.progress.counts = self.totals.state()
+        sums = self.totals.state()
         held = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         if self.averaged is not None:
             held |= {f"averaged/{name}": value for name, value in self.averaged.state_dict().items()}
@@ -268,7 +275,7 @@ class Trainer:
         if self.averaged is not None:
             self.averaged.load_state_dict(named("averaged/"))
         load_optimiser_tensors(self.optimisers, tensors)
-        self.totals.load({name: value.to(self.device) for name, value in named("totals/").items()}, progress.counts)
+        self.totals.load({name: value.to(self.device) for name, value in named("totals/").items()})
         self.progress = progress
         torch.set_rng_state(tensors["random/cpu"])
         if self.device.type == "cuda":
@@ -283,26 +290,36 @@ def measure_rows(
     totals, was_training = Totals(task), model.training
     model.eval()
     with context or nullcontext():
-        for batch in encoded.batches(rows, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
-            outputs = model(**batch.inputs)
+        for batch in encoded.batches(by_length(rows, encoded.lengths), max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+            outputs = task.forward(model, batch)
             totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)
     return totals.means()
 
 
-def _parts(rows: Tensor, size: int) -> list[Tensor]:
-    """Rows in batches of `size`. A last row that would stand alone joins the batch before: one row has no variance,
-    and BatchNorm fails on it; dropping it would be silent.
-    """
-    parts = list(rows.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
+def _shares(counts: Sequence[int | Tensor]) -> list[float | Tensor | None]:
+    """Each batch's share of a step, by what its loss is the mean over; None where it is all of it."""
+    if len(counts) == 1:
+        return [None]
+    total = sum(counts)
+    return [count / total for count in counts]
 
 
 def seed_everything(seed: int) -> None:
     """Seed torch's own generators: initial weights and dropout. Data order and augmentation are counted, see rng.py."""
     torch.manual_seed(mix(seed, 0))
+
+
+def training_rows(
+    task: Task, encoded: Encoded, splits: Mapping[str, Tensor]
+) -> tuple[Encoded, dict[str, Tensor]]:
+    """What a training steps through: the rows of each split, or the task's windows of them."""
+    names = list(splits)
+    cut, numbers = encoded.windows(task.window, torch.cat([splits[name] for name in names]))
+    if cut is encoded:
+        return encoded, dict(splits)
+    counts = [len(encoded.windows(task.window, splits[name])[1]) for name in names]
+    return cut, dict(zip(names, numbers.split(counts), strict=True))
 
 
 def as_rows(splits: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:

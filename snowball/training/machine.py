@@ -123,7 +123,7 @@ def _time_layouts(task: Task, model: nn.Module, batch: Batch) -> Mapping[str, fl
         for repetition in range(6):
             for name, candidate in models.items():
                 start = time.perf_counter()
-                task.loss(candidate(**batch.inputs), batch).backward()
+                task.loss(task.forward(candidate, batch), batch).backward()
                 if batch.index.device.type == "cuda":
                     torch.cuda.synchronize(batch.index.device)
                 if repetition:  # the first run prepares kernels

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +27,8 @@ __all__ = ["preflight"]
 ROWS = 32  # rows in the batch of the checks: enough to hold several classes, few enough to overfit in a second
 FIT_STEPS = 100
 FIT_LR = 3e-3
-STEP_SECONDS = 0.15  # of one step on that batch: fewer rows where it takes longer
+STEP_SECONDS = 0.05  # of one step on that batch: fewer rows where it takes longer
+SAME = 1e-4  # of an output's largest value: rounding in another order stays below (1e-6 seen), a leak far above
 FIT_SECONDS = 20.0  # for learning one batch: what takes longer is not judged
 
 
@@ -41,7 +42,15 @@ class _Subject:
     augmented: Batch
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        return self.task.loss(model(**batch.inputs), batch)
+        return self.task.loss(self.task.forward(model, batch), batch)
+
+    @torch.no_grad()
+    def evaluated(self, batch: Batch) -> dict[str, Tensor]:
+        """Outputs in evaluation mode."""
+        was_training = self.model.training
+        outputs = self.task.forward(self.model.eval(), batch)
+        self.model.train(was_training)
+        return outputs
 
 
 def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor) -> list[Finding]:
@@ -53,7 +62,7 @@ def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor
         augmented = task.augment(batch, SampleRandom(0, 0, batch.index))
         subject = _Subject(task, model, batch, augmented)
         found = [
-            finding for check in (_input_scale, _initial_loss, _batch_mixing, _learning) for finding in check(subject)
+            finding for check in CHECKS for finding in check(subject)
         ]
     return worst_first(found)
 
@@ -89,35 +98,102 @@ def _initial_loss(subject: _Subject) -> Iterator[Finding]:
 
 
 def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
-    """In evaluation mode a row's outputs must not depend on other rows: its gradient by them is zero."""
-    model = copy.deepcopy(subject.model).eval()
-    inputs = {role: tensor.detach().float().requires_grad_() for role, tensor in subject.batch.inputs.items()}
-    outputs = model(**inputs)
-    row = len(subject.batch) // 2
-    score = torch.stack([value[row].float().square().sum() for value in outputs.values()]).sum()
-    gradients = torch.autograd.grad(score, list(inputs.values()), allow_unused=True)
-    for role, gradient in zip(inputs, gradients, strict=True):
-        if gradient is None or not bool(gradient[row].any()):
-            yield Finding(
-                "input-ignored", "error", f"the outputs do not depend on input {role!r}", {}, "use it, or leave it out"
-            )
-            continue
-        gradient[row] = 0
-        others = int(gradient.flatten(1).any(1).sum())
-        if others:
-            message = f"in evaluation mode a row's outputs depend on {others} other rows of its batch"
-            fix = "look for a view or reshape that mixes the batch dimension, or normalisation over it"
-            yield Finding("batch-mixing", "error", message, {"role": role, "rows": others}, fix)
+    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced."""
+    batch, row = subject.batch, len(subject.batch) // 2
+    others = torch.arange(len(batch), device=batch.index.device).roll(1)
+    own = torch.arange(len(batch), device=batch.index.device)
+    own[row] = others[row]
+    others[row] = row
+    before = subject.evaluated(batch)
+    for role, tensor in batch.inputs.items():
+        inputs = {**batch.inputs, role: tensor[own]}
+        differs = not torch.equal(tensor, inputs[role])
+        if differs and _moved(before, subject.evaluated(Batch(inputs, batch.targets, batch.index)), row) == 0:
+            message = f"the outputs do not depend on input {role!r}"
+            yield Finding("input-ignored", "error", message, {}, "use it, or leave it out")
+    moved = _moved(before, subject.evaluated(_rows(batch, others)), row)
+    if moved > SAME:
+        message = f"in evaluation mode a row's outputs depend on the other rows of its batch: they move by {moved:.2g}"
+        fix = "look for a view or reshape that mixes the batch dimension, or normalisation over it"
+        yield Finding("batch-mixing", "error", message, {"moved": moved}, fix)
+
+
+def _time_leak(subject: _Subject) -> Iterator[Finding]:
+    """What comes later is replaced: outputs for what is before must stay. Else the network sees its own answer."""
+    role, batch = subject.task.causal, subject.batch
+    part = batch.targets.get(role or "")
+    if role is None or part is None or part.shape[1] < 3:
+        return
+    at = part.shape[1] // 2
+    later = torch.cat([part[:, :at], part[:, at:].flip(0)], 1)
+    inputs = {**batch.inputs, role: later} if role in batch.inputs else batch.inputs
+    before = subject.evaluated(batch)
+    after = subject.evaluated(Batch(inputs, {**batch.targets, role: later}, batch.index))
+    early = [{name: value[:, :at] for name, value in outputs.items() if value.dim() > 2} for outputs in (before, after)]
+    moved = _moved(early[0], early[1])
+    if moved > SAME:
+        message = f"outputs up to position {at} of {role!r} depend on what comes after it: they move by {moved:.2g}"
+        yield Finding("time-leak", "error", message, {"position": at, "moved": moved}, "mask what comes later")
+
+
+def _padding_leak(subject: _Subject) -> Iterator[Finding]:
+    """The shortest row of the batch, alone and without its padding, must be answered as within the batch."""
+    batch, task = subject.batch, subject.task
+    ragged = {**batch.inputs, **batch.targets}
+    lengths = {
+        role: (tensor != task.kinds[role].padding).sum(1)
+        for role, tensor in ragged.items()
+        if task.kinds[role].padding is not None
+    }
+    if not lengths:
+        return
+    row = int(torch.stack(list(lengths.values())).sum(0).argmin())
+    keep = {role: int(found[row]) for role, found in lengths.items()}
+    if all(keep[role] == ragged[role].shape[1] for role in keep) or not all(keep.values()):
+        return
+
+    def trimmed(part: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {role: t[row : row + 1, : keep[role]] if role in keep else t[row : row + 1] for role, t in part.items()}
+
+    alone = subject.evaluated(Batch(trimmed(batch.inputs), trimmed(batch.targets), batch.index[row : row + 1]))
+    within = {name: value[row : row + 1] for name, value in subject.evaluated(batch).items()}
+    for name, value in alone.items():
+        if value.dim() > 2:
+            within[name] = within[name][:, : value.shape[1]]
+    moved = _moved(alone, within)
+    if moved > SAME:
+        message = f"padding changes the outputs of the row it follows: they move by {moved:.2g}"
+        yield Finding("padding-leak", "error", message, {"moved": moved, "length": keep}, "mask the padding")
+
+
+def _rows(batch: Batch, rows: Tensor) -> Batch:
+    inputs = {role: tensor[rows] for role, tensor in batch.inputs.items()}
+    return Batch(inputs, {role: tensor[rows] for role, tensor in batch.targets.items()}, batch.index[rows])
+
+
+def _moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor], row: int | None = None) -> float:
+    """The largest difference of two outputs (of one row), as a share of their largest value."""
+    moved = 0.0
+    for name, value in before.items():
+        pick = slice(None) if row is None else slice(row, row + 1)
+        first, second = value[pick].float(), after[name][pick].float()
+        if first.numel():
+            moved = max(moved, float((first - second).abs().max() / first.abs().max().clamp(min=1e-6)))
+    return moved
 
 
 def _learning(subject: _Subject) -> Iterator[Finding]:
     """One small batch can be learned by heart, and only by looking at it: a twin that sees zeros does worse."""
     batch = _affordable(subject)
     seeing = _fit(subject, batch, FIT_STEPS)
-    blank = {role: torch.zeros_like(tensor) for role, tensor in batch.inputs.items()}
-    blind = _fit(subject, Batch(blank, batch.targets, batch.index), seeing.steps)
-    evidence = {"before": seeing.first, "after": seeing.last, "zeroed_input": blind.last, "steps": seeing.steps}
-    evidence["rows"] = len(batch)
+    evidence = {"before": seeing.first, "after": seeing.last, "steps": seeing.steps, "rows": len(batch)}
+    # A decoder that is shown the answer so far learns a small batch by heart without its input: no control there.
+    blind_loss = math.inf
+    if subject.task.causal is None or subject.task.causal in batch.inputs:
+        blank = {role: torch.zeros_like(tensor) for role, tensor in batch.inputs.items()}
+        evidence["zeroed_input"] = blind_loss = _fit(
+            subject, Batch(blank, batch.targets, batch.index), seeing.steps
+        ).last
     fall = f"{seeing.steps} steps on one batch took its loss only from {seeing.first:.3f} to {seeing.last:.3f}"
     if not math.isfinite(seeing.last):
         message = f"the loss becomes {seeing.last} while learning one batch"
@@ -129,8 +205,8 @@ def _learning(subject: _Subject) -> Iterator[Finding]:
         severity: Severity = "error" if seeing.last > 0.95 * seeing.first else "warning"
         fix = "look for a cut gradient, a wrong loss, or targets that do not belong"
         yield Finding("cannot-overfit", severity, fall, evidence, fix)
-    elif seeing.last > 0.9 * blind.last:
-        message = f"with its input zeroed the network learns one batch as well ({blind.last:.3f}, {seeing.last:.3f})"
+    elif seeing.last > 0.9 * blind_loss:
+        message = f"with its input zeroed the network learns one batch as well ({blind_loss:.3f}, {seeing.last:.3f})"
         fix = "look at the input: constant, shuffled, or scaled to nothing"
         yield Finding("input-ignored", "warning", message, evidence, fix)
 
@@ -148,10 +224,7 @@ def _affordable(subject: _Subject) -> Batch:
     subject.loss(model, subject.batch).backward()
     share = STEP_SECONDS / (time.perf_counter() - started)
     keep = len(subject.batch) if share >= 1 else max(4, int(len(subject.batch) * share))
-    inputs, targets = (
-        {role: tensor[:keep] for role, tensor in part.items()} for part in (subject.batch.inputs, subject.batch.targets)
-    )
-    return Batch(inputs, targets, subject.batch.index[:keep])
+    return _rows(subject.batch, torch.arange(keep, device=subject.batch.index.device))
 
 
 def _fit(subject: _Subject, batch: Batch, steps: int) -> _Fit:
@@ -173,3 +246,6 @@ def _fit(subject: _Subject, batch: Batch, steps: int) -> _Fit:
         if time.perf_counter() - started > FIT_SECONDS:
             break
     return _Fit(float(first.detach()), float(loss.detach()), done)
+
+
+CHECKS = (_input_scale, _initial_loss, _batch_mixing, _time_leak, _padding_leak, _learning)

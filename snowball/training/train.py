@@ -23,7 +23,7 @@ from ..run import Run
 from ..storage import write_bytes
 from ..task import Task
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from .loop import Trainer, as_rows, seed_everything
+from .loop import Trainer, as_rows, seed_everything, training_rows
 from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
 from .preflight import preflight
 
@@ -59,7 +59,7 @@ def train(
     task = prepared.task
     device = choose_device(task.recipe.train.device)
     encoded = prepared.encoded.to(device)
-    splits = as_rows(prepared.splits, encoded.index_device)
+    encoded, splits = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
     _say_data(prepared, display)
     if run is None:
         task.recipe = _measured(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
@@ -76,9 +76,12 @@ def train(
     if checkpoint is not None:
         trainer.load(*load_checkpoint(checkpoint))
         display.line(f"going on from {checkpoint}")
+    if (padding := trainer.epochs.padding()) is not None:
+        display.line(f"batches of similar length: {padding:.1%} of them is padding")
     display.line(f"training {_network(trainer)} on {device}, {task.recipe.train.precision}, into {run.path}")
     _fit(trainer, run, display)
-    return _finish(run, trainer, display, started)
+    whole = prepared.encoded.to(device)
+    return _finish(run, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
 
 
 def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
@@ -87,7 +90,7 @@ def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Fi
     task = prepared.task
     device = choose_device(task.recipe.train.device)
     encoded = prepared.encoded.to(device)
-    rows = as_rows(prepared.splits, encoded.index_device)
+    encoded, rows = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
     seed_everything(task.recipe.train.seed)
     return audit_prepared(prepared) + preflight(task, task.model().to(device), encoded, rows["train"])
 
@@ -211,14 +214,16 @@ def _signals(recorder: _Recorder) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _finish(run: Run, trainer: Trainer, display: Display, started: float) -> Run:
+def _finish(
+    run: Run, trainer: Trainer, encoded: Encoded, test_rows: torch.Tensor, display: Display, started: float
+) -> Run:
     """Evaluate the best weights on the test split, write the report and, last, the manifest."""
     from ..evaluate import evaluate_rows
 
     if not (run.path / "model.safetensors").is_file():
         raise BadInput(f"{run.path}: no epoch gave a {trainer.task.metric.name} to choose weights by")
     model = run.model().to(trainer.device)
-    evaluate_rows(run, trainer.task, model, trainer.encoded, trainer.splits["test"], "test", display)
+    evaluate_rows(run, trainer.task, model, encoded, test_rows, "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run

@@ -40,6 +40,12 @@ class _Facts:
         return self.fractions and self.distinct > _MANY
 
     @property
+    def is_prose(self) -> bool:
+        """Text of which nearly every row is another: sentences, not names of classes."""
+        repeated = self.distinct <= min(MAX_CLASSES, self.rows // 2)
+        return self.kind == "text" and not repeated and (self.distinct > MAX_CLASSES or self.mean_length > _LONG)
+
+    @property
     def may_be_label(self) -> bool:
         return not self.measures and self.mean_length <= _LONG
 
@@ -56,7 +62,7 @@ def pick_label(
     known = {column: found for column, found in facts.items() if found}
     if data.answer is not None:
         asked = known.get(data.answer)
-        label = data.answer if asked and not asked.measures else None
+        label = data.answer if asked and not asked.measures and not asked.is_prose else None
     else:
         label = _likely(raw, {c: found for c, found in known.items() if c not in given and c != data.group})
     return label, {column: kind for column, kind in kinds.items() if column != label}

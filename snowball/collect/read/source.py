@@ -35,7 +35,7 @@ def list_sources() -> list[tuple[str, str, str]]:
 
 
 def read_table(data: DataSection, note: Note | None = None) -> Table:
-    """The table that `data.source` names. Reads no cell that is a file; `note` is told what was passed over.
+    """The table that `data.name` names. Reads no cell that is a file; `note` is told what was passed over.
 
     `hf:NAME` is a Hugging Face data set. A path that exists is read as what it is, even if a sample or a known data
     set has the same name: what a person has put there goes before what is built in. Else a sample, else a known set.
@@ -45,7 +45,7 @@ def read_table(data: DataSection, note: Note | None = None) -> Table:
     try:
         table = _read(data, tell)
     except OSError as error:
-        raise BadInput(f"{error.filename or data.source}: {error.strerror or error}") from error
+        raise BadInput(f"{error.filename or data.name}: {error.strerror or error}") from error
     for column in (*(data.given or "").split(","), data.answer, data.group):
         if column:
             table.column(column)
@@ -53,7 +53,7 @@ def read_table(data: DataSection, note: Note | None = None) -> Table:
 
 
 def _read(data: DataSection, tell: Note) -> Table:
-    source = data.source
+    source = data.name
     if not source:
         raise BadInput("no data: name a sample, a known data set, a path or hf:NAME; `snowball data` lists them")
     if source.startswith("hf:"):

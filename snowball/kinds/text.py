@@ -1,0 +1,316 @@
+"""Text: a string as the numbers of its tokens. L tokens in the longest row of a batch, V tokens in the vocabulary.
+
+A tokenizer of the `tokenizers` library is fitted on the training rows, or read from a file, and is kept in the schema
+as the library's own JSON. The first four tokens are always the same: padding 0, unknown 1, begin 2, end 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from ..finding import BadInput, Finding
+from ..kind import Answer, Block, Metric, Unreadable
+from ..recipe import Recipe, Section
+from ._tokenizer import BEGIN, END, PAD, UNKNOWN, fit_tokenizer, open_tokenizer, read_tokenizer, token_bytes
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["BEGIN", "END", "PAD", "TextKind", "TextSection"]
+
+MAX_CHARACTERS = 1 << 30
+SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated similarity is at most 0.09
+SHINGLE = 5  # words that are hashed together; single words where a text has fewer
+_DAMAGE = re.compile("\ufffd|Ã[\x80-\xbf]|â€[\x80-\xbf™œ“”˜]")  # replaced bytes, and UTF-8 that was read as Latin-1
+
+
+class TextSection(Section):
+    """How text becomes tokens, and how text answers are trained."""
+
+    key = "text"
+
+    tokens: Literal["word", "char", "byte", "bpe"] = "word"
+    """`word`: words and marks; `char`: characters; `byte`: UTF-8 bytes; `bpe`: byte-pair merges learned here."""
+    vocab: int = Field(8000, ge=5, le=1_000_000)
+    """The largest vocabulary of words and merges; the rarest are left out first."""
+    min_count: int = Field(1, ge=1)
+    """Words and characters that occur less often among the training rows are unknown."""
+    lowercase: bool = False
+    """Read everything in lower case."""
+    max_tokens: int = Field(512, ge=2)
+    """Longer rows are cut to this many tokens, which the audit counts. Language models read rows in windows instead."""
+    tokenizer: str | None = None
+    """A tokenizer.json to use in place of one fitted here. It is parsed and bounded; it holds no code."""
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """Label smoothing of text answers: this share of each target token is spread over the vocabulary."""
+
+
+class TextKind(Answer):
+    """State: `tokenizer`, its JSON; `vocab`, its size; `max_tokens`; `cut`, the training rows that were longer; and
+    `unigram`, the surprise of one who knows only how frequent each token is."""
+
+    key = "text"
+    sections = (TextSection,)
+    suffixes: ClassVar[frozenset[str]] = frozenset((".txt",))
+    padding: ClassVar[int | None] = PAD
+    fit_rows: ClassVar[int | None] = None
+    metric: ClassVar[Metric] = Metric("perplexity", "min")
+    headline: ClassVar[Metric | None] = Metric("bleu", "max")
+
+    def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
+        super().__init__(recipe, state)
+        self._smoothing = recipe[TextSection].smoothing
+
+    @classmethod
+    def read(cls, cell: Any) -> str:
+        """A `str` is the text itself; bytes are UTF-8; a Path is a file of it."""
+        if isinstance(cell, Path):
+            try:
+                cell = cell.read_bytes()
+            except OSError as error:
+                raise Unreadable(error.strerror or str(error)) from None
+        if isinstance(cell, bytes):
+            try:
+                cell = cell.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise Unreadable(f"byte 0x{cell[error.start]:02x} at byte {error.start + 1} is not UTF-8") from None
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            raise Unreadable("no text in this row")
+        text = str(cell)
+        if not text.strip():
+            raise Unreadable("empty text")
+        if "\0" in text:
+            raise Unreadable(f"a NUL character at position {text.index(chr(0)) + 1}")
+        if len(text) > MAX_CHARACTERS:
+            raise Unreadable(f"{len(text):,} characters are more than {MAX_CHARACTERS:,}")
+        return text.encode("utf-8", "replace").decode()  # lone surrogates cannot be encoded, and so not kept
+
+    @classmethod
+    def expand(cls, argument: str) -> list[Any]:
+        """The argument is the text, unless it names a text file or a folder of them."""
+        path = Path(argument) if len(argument) < 4096 and "\n" not in argument and "\0" not in argument else None
+        if path is not None and path.is_dir():
+            return [Path(file) for file in super().expand(argument)]
+        return [path] if path is not None and path.suffix.lower() in cls.suffixes and path.is_file() else [argument]
+
+    @classmethod
+    def fit(cls, values: Iterable[str], recipe: Recipe) -> dict[str, Any]:
+        asked = recipe[TextSection]
+        texts = list(values)
+        if not texts:
+            raise BadInput("no readable text among the training rows")
+        if asked.tokenizer is None:
+            tokenizer = fit_tokenizer(texts, asked.tokens, asked.vocab, asked.min_count, asked.lowercase)
+        else:
+            tokenizer = read_tokenizer(Path(asked.tokenizer))
+        encoded = [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
+        lengths = [len(ids) for ids in encoded]
+        cut = sum(length > asked.max_tokens for length in lengths)
+        longest = min(asked.max_tokens, max(lengths))
+        return {
+            "tokenizer": tokenizer.to_str(),
+            "vocab": tokenizer.get_vocab_size(),
+            "max_tokens": longest,
+            "cut": cut,
+            "unigram": _unigram(tokenizer, encoded),
+        }
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return open_tokenizer(self.state["tokenizer"])
+
+    def raw_tensor(self, value: str) -> Tensor:
+        return self.encode_cut(value)
+
+    def input_axes(self) -> dict[int, str]:
+        return {1: "tokens"}
+
+    @property
+    def num_outputs(self) -> int:
+        return int(self.state["vocab"])
+
+    def encode(self, value: str) -> Tensor:
+        """(L,) token numbers. Text of nothing the tokenizer keeps is one unknown token."""
+        return torch.tensor(self.tokenizer.encode(value, add_special_tokens=False).ids or [UNKNOWN])
+
+    def encode_cut(self, value: str) -> Tensor:
+        """As `encode`, cut to the longest row that a network of bounded length is made for."""
+        return self.encode(value)[: self.state["max_tokens"]]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of token numbers, up to the first end."""
+        kept = list(tokens)
+        kept = kept[: kept.index(END)] if END in kept else kept
+        return self.tokenizer.decode([token for token in kept if token > END])
+
+    @cached_property
+    def bytes_of_tokens(self) -> Tensor:
+        """(V,) UTF-8 bytes that each token stands for."""
+        return torch.tensor(token_bytes(self.tokenizer), dtype=torch.float32)
+
+    @classmethod
+    def facts(cls, value: str) -> dict[str, Any]:
+        found = _DAMAGE.search(value)
+        return {"characters": len(value), "words": len(value.split()), "damage": found[0] if found else None}
+
+    @classmethod
+    def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        if not facts:
+            return {}
+        lengths = np.array([fact["words"] for fact in facts])
+        quantiles = {"shortest": 0.0, "median": 0.5, "95 %": 0.95, "longest": 1.0}
+        return {"words": {name: int(np.quantile(lengths, q)) for name, q in quantiles.items()}}
+
+    def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        findings = []
+        damaged = [fact["damage"] for fact in facts if fact["damage"]]
+        if damaged:
+            findings.append(
+                Finding(
+                    "encoding",
+                    "warning",
+                    f"{len(damaged)} of {len(facts)} texts hold signs of a wrong encoding, such as {damaged[0]!r}",
+                    {"rows": len(damaged), "signs": dict(Counter(damaged).most_common(10))},
+                    "write the data anew from its source, as UTF-8",
+                )
+            )
+        lengths = np.array([fact["characters"] for fact in facts])
+        low, middle, high = np.quantile(lengths, [0.25, 0.5, 0.75])
+        bound = high + 10 * max(high - low, middle)  # far beyond Tukey's 3 interquartile ranges: lengths have long tails
+        if (outliers := int((lengths > bound).sum())) and len(facts) >= 20:
+            findings.append(
+                Finding(
+                    "length-outliers",
+                    "note",
+                    f"{outliers} texts have more than {int(bound):,} characters; the median is {int(middle):,}",
+                    {"rows": outliers, "longest": int(lengths.max()), "median": int(middle)},
+                    "look at them: rows that were joined by accident?",
+                )
+            )
+        return findings + self._cut_rows()
+
+    def _cut_rows(self) -> list[Finding]:
+        cut, limit = self.state["cut"], self.state["max_tokens"]
+        if not cut:
+            return []
+        message = f"{cut} training rows are longer than {limit} tokens, and cut there"
+        return [Finding("cut-rows", "note", message, {"rows": cut, "max_tokens": limit}, "raise text.max_tokens")]
+
+    @classmethod
+    def sketch(cls, value: str) -> np.ndarray | None:
+        """(SKETCH,) MinHash of its shingles of words (Broder, 1997): texts agree in as many as they share shingles."""
+        words = re.findall(r"\w+", value.lower())
+        if len(words) < SHINGLE:
+            return None
+        shingles = {" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
+        keys = np.array([_hash(shingle) for shingle in shingles], dtype=np.uint64)
+        return _permuted(keys).min(0)
+
+    def notes(self, value: str) -> list[str]:
+        notes = []
+        encoded = self.tokenizer.encode(value, add_special_tokens=False)
+        unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == 1]
+        if unknown:
+            shown = ", ".join(repr(part) for part in dict.fromkeys(unknown[:5]))
+            notes.append(f"{len(unknown)} of {len(encoded.ids)} tokens are unknown to this network: {shown}")
+        return notes
+
+    @classmethod
+    def caption(cls, value: str) -> str:
+        return value if len(value) <= 300 else f"{value[:300]}…"
+
+    # As an answer: `target` (B, T + 1) tokens, of which outputs["logits"] (B, T, V) predict all but the first.
+
+    def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        logits = outputs["logits"].float()
+        wanted = target[:, 1:].reshape(-1)
+        smoothing = self._smoothing if torch.is_grad_enabled() else 0.0  # a means of training, not of measuring
+        return F.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=PAD, label_smoothing=smoothing)
+
+    def count(self, target: Tensor) -> Tensor:
+        return (target[:, 1:] != PAD).sum()
+
+    def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
+        surprise, wanted = self.surprise(outputs["logits"], target)
+        num_bytes = self.bytes_of_tokens.to(wanted.device)[wanted].sum()
+        return {"nll": (surprise.sum(), self.count(target)), "bits_per_byte": (surprise.sum() / math.log(2), num_bytes)}
+
+    @staticmethod
+    def surprise(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) -log p of each token of `target` but the first, 0 at padding; and these tokens (B, T)."""
+        wanted = target[:, 1:]
+        logits = logits.float()
+        chosen = logits.gather(2, wanted[:, :, None]).squeeze(2)
+        return (logits.logsumexp(2) - chosen) * (wanted != PAD), wanted
+
+    def derive(self, means: dict[str, float]) -> dict[str, float]:
+        return {**means, "perplexity": math.exp(min(means["nll"], 700.0))} if "nll" in means else means
+
+    def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        return [{"text": self.text(row.astype(int).tolist())} for row in outputs["tokens"]]
+
+    def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
+        from ._translation_scores import translation_scores
+
+        return translation_scores([prediction["text"] for prediction in predictions], answers)
+
+    def intervals(
+        self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
+    ) -> dict[str, tuple[float, float]]:
+        from ._translation_scores import translation_intervals
+
+        return translation_intervals([prediction["text"] for prediction in predictions], answers)
+
+    def baseline(self) -> dict[str, Any]:
+        return {"text": ""}
+
+    def chance_loss(self) -> float:
+        return math.log(self.num_outputs)
+
+    def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
+        from ._translation_scores import sentence_fault
+
+        return sentence_fault(prediction["text"], answer)
+
+    @classmethod
+    def predicted_caption(cls, prediction: Mapping[str, Any]) -> str:
+        return str(prediction["text"])
+
+    def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
+        step = max(1, len(answers) // 12)
+        rows = [[answers[i], predictions[i]["text"]] for i in range(0, len(answers), step)][:12]
+        return [Block("Examples", "table", {"columns": ["right", "predicted"], "rows": rows})]
+
+
+def _unigram(tokenizer: Tokenizer, encoded: Sequence[Sequence[int]]) -> dict[str, float]:
+    """How surprising the training rows are to one who knows only how frequent each token is."""
+    counts = np.bincount(np.concatenate([np.array(ids, dtype=np.int64) for ids in encoded]), minlength=1)
+    seen = counts[counts > 0]
+    sizes = np.array(token_bytes(tokenizer))[: len(counts)]
+    nll = float(-(seen * np.log(seen / seen.sum())).sum())
+    return {"nll": nll, "tokens": int(seen.sum()), "bytes": int((counts * sizes).sum())}
+
+
+def _hash(shingle: str) -> int:
+    return int.from_bytes(hashlib.blake2b(shingle.encode(), digest_size=8).digest(), "little")
+
+
+_MULTIPLIERS = np.random.Generator(np.random.Philox(7)).integers(1, 2**63, SKETCH, dtype=np.uint64) | np.uint64(1)
+
+
+def _permuted(keys: np.ndarray) -> np.ndarray:
+    """(K,) hashes under SKETCH multiply-shift permutations: (K, SKETCH) int64 of 31 bits."""
+    return ((keys[:, None] * _MULTIPLIERS[None]) >> np.uint64(33)).astype(np.int64)

@@ -1,0 +1,76 @@
+"""Text classification: text -> label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..design.text import NetworkSection, TextClassifier, classifier_body
+from ..finding import BadInput, nearest
+from ..kinds.text import TextKind
+from ..recipe import Section
+from ..table import Table
+from ..task import Task
+
+__all__ = ["TextClassification"]
+
+NETWORKS = {
+    "cnn": "Convolutions over 3, 4 and 5 words and their largest responses (Kim, 2014).",
+    "lstm": "Two-way LSTM layers.",
+    "gru": "Two-way GRU layers.",
+    "transformer": "A Transformer encoder.",
+}
+SHOWN_ROWS = 100_000  # rows that a training shows in all, epochs within 4 to 30
+
+
+class TextClassification(Task):
+    """Outputs `logits` (B, classes)."""
+
+    name = "text-classification"
+    given: ClassVar[Mapping[str, str]] = {"text": "text"}
+    answer = ("label", "label")
+    sections: ClassVar[tuple[type[Section], ...]] = (NetworkSection,)
+    sample = "docstrings"
+
+    @classmethod
+    def networks(cls) -> dict[str, str]:
+        return NETWORKS
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        name = asked.get("model.name", "auto")
+        if name not in ("auto", *NETWORKS):
+            raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
+        name = "cnn" if name == "auto" else name
+        sizes = {"cnn": (1, 200, 1, 100), "transformer": (2, 128, 4, 512)}.get(name, (1, 200, 1, 128))
+        return {
+            "model.name": name,
+            "model.dropout": 0.5,
+            "text.tokens": "word",
+            "text.vocab": 30_000,
+            "text.lowercase": True,
+            **dict(zip([f"network.{key}" for key in ("layers", "width", "heads", "hidden")], sizes, strict=True)),
+            "optim.lr": 0.001,
+            "schedule.name": "onecycle",
+            "train.batch_size": 50,
+            "train.epochs": max(4, min(30, SHOWN_ROWS // len(table))),
+        }
+
+    def encode_given(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        return {"text": self._text.encode_cut(given["text"])}
+
+    @property
+    def _text(self) -> TextKind:
+        kind = self.kinds["text"]
+        assert isinstance(kind, TextKind)
+        return kind
+
+    def model(self) -> nn.Module:
+        asked, size = self.recipe.model, self.recipe[NetworkSection]
+        assert size.layers and size.width and size.heads and size.hidden  # `defaults` filled them in
+        longest = self._text.state["max_tokens"]
+        body = classifier_body(asked.name, size.width, size.layers, size.heads, size.hidden, asked.dropout, longest)
+        num_classes = self.answer_kind.num_outputs
+        return TextClassifier(self._text.num_outputs, size.width, body, body.num_features, num_classes, asked.dropout)
