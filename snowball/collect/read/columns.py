@@ -12,8 +12,7 @@ from ...finding import BadInput, nearest
 from ...recipe import DataSection
 from ...table import Column, Table
 from .answers import label_cells, pick_label
-from .cells import PathCells
-from .media import kind_of_path, kind_suffixes
+from .media import kind_of_path, kind_suffixes, path_cells
 from .raw import Raw
 
 __all__ = ["SPLIT_WORDS", "names_files", "type_columns"]
@@ -68,7 +67,7 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
         if column == label:
             columns[column] = Column(column, "label", label_cells(values))
         elif column in files and files[column].most_exist:
-            columns[column] = Column(column, kinds[column], PathCells(files[column].folder, values))
+            columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, values))
         else:
             columns[column] = Column(column, kinds[column], values)
     if label is not None:
