@@ -60,7 +60,7 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     kinds = dict(raw.kinds) | {column: found.kind for column, found in files.items() if found.most_exist}
     _check_files_exist(raw, files, kinds, given)
     plain = {column: values for column, values in cells.items() if not _is_file_kind(kinds, column)}
-    label, others = pick_label(raw, plain, data, given)
+    label, others = pick_label(raw, plain, data, given, is_lone=len(cells) == 1)
     kinds |= others
     columns: dict[str, Column] = {}
     for column, values in cells.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["are_languages", "is_language"]
+__all__ = ["is_language"]
 
 # ISO 639-1. Without the list, main.py beside main.md would be a translation.
 _LIST = """
@@ -30,8 +30,3 @@ def is_language(word: str) -> bool:
         return True
     region = _REGION.fullmatch(word)
     return region is not None and region[1] in _CODES
-
-
-def are_languages(words: list[str]) -> bool:
-    """Whether two words or more, and all of them, name languages."""
-    return len(words) > 1 and all(is_language(word) for word in words)
