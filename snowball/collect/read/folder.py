@@ -81,8 +81,11 @@ def _leads_to_file_inside(link: str, root: str) -> bool:
 
 
 def holds_class_folders(root: Path) -> bool:
-    """Whether two folders or more, right below this one, directly hold files that a kind can read."""
-    suffixes = kind_suffixes()
+    """Whether two folders or more, right below this one, directly hold files that a kind can read.
+
+    Text does not count: beside a table, folders hold notes and requirements.txt more often than classes of documents.
+    """
+    suffixes = {suffix: kind for suffix, kind in kind_suffixes().items() if kind != TEXT}
     with os.scandir(root) as entries:
         folders = [entry.path for entry in entries if _is_plain_folder(entry)]
     return sum(holds_files(folder, suffixes) for folder in folders) > 1
@@ -190,6 +193,8 @@ def _too_few_classes(root: Path, shown: str, classes: Sequence[str], loose: Sequ
     message = f"{shown}: only one class ({only!r}): a classifier needs at least two"
     if (root / only).is_dir() and holds_class_folders(root / only):
         message += f"; the folders of classes stand one deeper: give {os.path.join(shown, only)}"
+    elif kind == TEXT and (root / only).is_dir():
+        message += f"; as documents without labels: give {os.path.join(shown, only)}"
     return message
 
 

@@ -19,14 +19,14 @@ def is_gzip_name(name: str) -> bool:
     return name.lower().endswith(".gz")
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """All bytes of a file of at most `limit` bytes, unpacked where its name ends in .gz.
+def read_bounded(path: Path, left: int, limit: int) -> bytes:
+    """All bytes of a file, unpacked where its name ends in .gz: at most the `left` bytes of a `limit` for all files.
 
     Raises BadInput for what is larger, damaged, cut off, or a decompression bomb.
     """
     packed = path.stat().st_size
     if not is_gzip_name(path.name):
-        if packed > limit:
+        if packed > left:
             raise _too_large(path, limit)
         return path.read_bytes()
     parts: list[bytes] = []
@@ -35,7 +35,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
         with gzip.open(path) as file:
             while chunk := file.read(_CHUNK):
                 size += len(chunk)
-                if size > limit:
+                if size > left:
                     raise _too_large(path, limit)
                 if size > RATIO_FROM and size > MAX_RATIO * packed:
                     raise BadInput(f"{path}: unpacks to more than {MAX_RATIO} times its {packed:,} bytes: a bomb?")
@@ -49,4 +49,4 @@ def read_bounded(path: Path, limit: int) -> bytes:
 
 def _too_large(path: Path, limit: int) -> BadInput:
     shown = f"{limit / 2**30:g} GiB" if limit >= 2**30 else f"{limit:,} bytes"
-    return BadInput(f"{path}: more than {shown} of text, which is held in memory; split it into smaller files")
+    return BadInput(f"{path}: with it, more than {shown} of text, which is held in memory; give less at once")

@@ -93,7 +93,9 @@ def _first_word_form(rows: Sequence[str]) -> LabelForm | None:
         labels = [label for label, _ in pairs if label is not None]
         texts = [text for _, text in pairs if text]
         enough = min(len(labels), len(texts)) >= MOSTLY * len(rows)
-        if enough and _few(Counter(labels), len(rows)) and _is_text(texts) and is_sure(labels, texts):
+        coarse = [label.partition(":")[0] for label in labels] if pattern is _COARSE_FINE else labels
+        few = _few(Counter(labels), len(rows)) or _few(Counter(coarse), len(rows))
+        if enough and few and _is_text(texts) and is_sure(labels, texts):
             return form
     return None
 

@@ -116,7 +116,7 @@ def _parse(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _definitions(parent: ast.Module | _Definition) -> Iterator[_Definition]:
-    """Functions and classes, outer ones first; not those within an `if`: looking into every node takes twice the time."""
+    """Functions and classes, but not those within an `if`: looking into every node takes twice the time."""
     for node in parent.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node

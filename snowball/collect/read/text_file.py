@@ -81,7 +81,7 @@ def read_text_files(paths: Iterable[Path]) -> list[TextFile]:
     left = MAX_TEXT
     files: list[TextFile] = []
     for path in paths:
-        data = read_bounded(path, left)
+        data = read_bounded(path, left, MAX_TEXT)
         left -= len(data)
         files.append(_decode(path, data))
     return files

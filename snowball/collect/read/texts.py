@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ _TABLES = tuple(f"{suffix}{packed}" for suffix in TABLE_SUFFIXES for packed in (
 
 def read_text_path(path: Path, name: str) -> tuple[Table, list[Finding]] | None:
     """One file of labelled lines, or one document (.txt or .txt.gz); None where it is neither."""
-    if not _may_be_lines(path.name):
+    if not _may_be_lines(path.name, kind_suffixes()):
         return None
     is_document = is_document_name(path.name)
     if not is_document and is_binary(path):
@@ -101,7 +101,7 @@ def _look(folder: Path) -> _Held:
                 continue
             if entry.is_dir():
                 held.folders.append(entry.name)
-            elif entry.is_file() and _may_be_lines(entry.name):
+            elif entry.is_file() and _may_be_lines(entry.name, suffixes):
                 held.texts.append(Path(entry.path))
             else:
                 held.skipped[_suffix(entry.name)] += 1
@@ -110,11 +110,11 @@ def _look(folder: Path) -> _Held:
     return held
 
 
-def _may_be_lines(name: str) -> bool:
+def _may_be_lines(name: str, suffixes: Mapping[str, str]) -> bool:
     """Whether a file's name leaves open what is in it, or says that it is text."""
     if name.lower().endswith(_TABLES) or is_archive(name) or is_idx_name(name) or _NEVER.fullmatch(name):
         return False
-    return kind_of_path(name, kind_suffixes()) in (None, TEXT)
+    return kind_of_path(name, suffixes) in (None, TEXT)
 
 
 def _are_splits(folder: Path, names: Sequence[str]) -> bool:
@@ -128,7 +128,8 @@ def _are_splits(folder: Path, names: Sequence[str]) -> bool:
 def _labelled(files: Sequence[TextFile]) -> list[tuple[TextFile, LabelForm]]:
     """The files of labelled lines; none where they are the minority among documents.
 
-    A file called val or test may hold one class only: it needs to be like the others, and BadInput if it is not.
+    A small one may hold one class only, which makes no form: it needs to be like the others. One that is called val
+    or test and is not raises BadInput; nothing that is named as a split is passed over.
     """
     forms = [(file, find_form(file.lines())) for file in files]
     labelled = [(file, form) for file, form in forms if form]
@@ -139,13 +140,13 @@ def _labelled(files: Sequence[TextFile]) -> list[tuple[TextFile, LabelForm]]:
     model, form = labelled[0]
     named = {form.split(line)[0] for line in model.lines() if line.strip()}
     for file, unlike in forms:
-        if unlike is None and split_of_name(file.path.name):
-            if not fits_form(form, file.lines(), named):
-                raise BadInput(
-                    f"{file.path}: not {LABELLED_FORMS}, while {model.path.name} holds `{form.shown}`: mend it"
-                    " or move it away"
-                )
+        if unlike is None and fits_form(form, file.lines(), named):
             labelled.append((file, form))
+        elif unlike is None and split_of_name(file.path.name):
+            raise BadInput(
+                f"{file.path}: not {LABELLED_FORMS}, while {model.path.name} holds `{form.shown}`: mend it"
+                " or move it away"
+            )
     return sorted(labelled, key=lambda pair: pair[0].path)
 
 
