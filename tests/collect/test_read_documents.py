@@ -252,6 +252,14 @@ def test_folders_of_classes_by_split(tmp_path: Path, write: Callable[..., Path],
 
 
 @needs_kind
+def test_a_loose_document_in_a_split_leaves_the_classes(tmp_path: Path, write: Callable[..., Path], read: Read) -> None:
+    for name in ("train/pos/1.txt", "train/neg/2.txt", "train/urls.txt", "test/pos/3.txt", "test/urls.txt"):
+        write(name)
+    assert [label for _, label, _ in _labels(read(tmp_path))] == ["pos", "neg", "pos"]
+    assert [note.check for note in _notes(tmp_path)] == ["files-without-class"]
+
+
+@needs_kind
 def test_one_folder_of_documents_is_pointed_to(tmp_path: Path, write: Callable[..., Path], refusal: Refusal) -> None:
     write("corpus/a.txt")
     assert refusal(tmp_path).endswith(f"as documents without labels: give {tmp_path / 'corpus'}")

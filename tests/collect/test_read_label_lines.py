@@ -60,6 +60,15 @@ def test_label_tab_text(tmp_path: Path, read: Read) -> None:
     assert table.column("label").cells == ["good", "bad", "good", "bad"]
 
 
+def test_long_sorted_files(tmp_path: Path, read: Read) -> None:
+    """Only some lines of a long file are looked at: they come from all over it, and all of it is read."""
+    lines = [f"{label} review number {row}" for label in ("bad", "fair", "good") for row in range(15_000)]
+    table = read(_write(tmp_path / "reviews.txt", lines))
+    assert Counter(table.column("label").cells) == {"bad": 15_000, "fair": 15_000, "good": 15_000}
+    numbered = [f"{row % 50 + 1} And it came to pass" for row in range(45_000)]
+    assert list(read(_write(tmp_path / "verses.txt", numbered)).columns) == ["text"]
+
+
 def test_coarse_and_fine_labels(tmp_path: Path, read: Read) -> None:
     path = _write(tmp_path / "questions", QUESTIONS)
     table = read(path, answer="fine")
@@ -109,6 +118,9 @@ def test_first_words_that_are_labels(tmp_path: Path, read: Read, lines: list[str
         ["ROMEO: what light is this", "JULIET: who is there"] * 20,
         ["- one thing", "- another thing", "* a third"] * 20,
         [f"Guten Tag Nummer {n}\tgood day number {n}" for n in range(20)],
+        ["pos I liked it", "", "neg I did not", ""] * 20,
+        ["the cat sat on it", "a dog saw that"] * 20,
+        [*["some of them ran"] * 60, *["many of them sat"] * 35, *(f"{word} it was" for word in ("so", "then", "yet"))],
         ["same text\tgood", "other\tgood", "third\tgood"],
     ],
 )
@@ -180,11 +192,11 @@ def test_one_labelled_file_among_documents_is_a_document(tmp_path: Path, read: R
 
 
 def test_rows_without_a_label_stay_and_are_named_later(tmp_path: Path, read: Read) -> None:
-    lines = [*(REVIEWS * 10), "no label", "none\t", "\tgood", ""]
+    lines = [*(REVIEWS * 10), "", "no label", "none\t", "\tgood", ""]
     table = read(_write(tmp_path / "reviews", lines))
     assert table.column("label").cells[40:] == [None, None, "good"]
     assert table.column("text").cells[40:] == ["no label", "none", ""]
-    assert table.where(42) == "reviews, line 43"
+    assert table.where(42) == "reviews, line 44"
 
 
 def test_latin_1_is_read_and_told(tmp_path: Path, read: Read) -> None:

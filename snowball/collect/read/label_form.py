@@ -17,6 +17,7 @@ from .answers import MAX_CLASSES
 __all__ = ["LabelForm", "find_form", "fits_form"]
 
 MOSTLY = 0.95  # of the lines have the form; the others are set aside and named later
+_BLOCKS, _BLOCK = 20, 1000  # lines of a long file that are looked at; sorted files need them from all over
 _MAX_LABEL = 40  # characters of a class name
 _WEAK_CLASSES = 100  # of labels that look like any other word
 _ROWS_A_CLASS = 10  # of such labels, at least
@@ -50,9 +51,15 @@ def find_form(lines: Sequence[str]) -> LabelForm | None:
     rows = [line for line in lines if line.strip()]
     if len(rows) < 2 or len(rows) < MOSTLY * len(lines):  # prose has blank lines between its paragraphs
         return None
+    if len(rows) > _BLOCKS * _BLOCK:
+        rows = [row for block in range(_BLOCKS) for row in _block(rows, block * len(rows) // _BLOCKS)]
     if sum(row.count("\t") == 1 for row in rows) >= MOSTLY * len(rows):
         return _tab_form(rows)
     return _first_word_form(rows)
+
+
+def _block(rows: Sequence[str], start: int) -> Sequence[str]:
+    return rows[start : start + _BLOCK]
 
 
 def fits_form(form: LabelForm, lines: Sequence[str], labels: Collection[str | None]) -> bool:
