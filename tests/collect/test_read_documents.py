@@ -74,10 +74,12 @@ def test_a_folder_of_documents(tmp_path: Path, write: Callable[..., Path], read:
         "x.zip",
     ):
         write(name)
+    with open(str(tmp_path).encode() + b"/caf\xe9.txt", "wb") as file:
+        file.write(b"a name that no report could hold")
     assert _rows(read(tmp_path)) == {"a.txt": "", "b.txt": "", "c.txt.gz": ""}
     (note,) = _notes(tmp_path)
     assert note.check == "skipped-files"
-    assert note.evidence == {"suffixes": {".png": 1, ".zip": 1, ".dat": 1}}
+    assert note.evidence == {"suffixes": {".png": 1, ".zip": 1, ".dat": 1, ".txt": 1}}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,10 @@ def test_other_files_are_passed_over(tmp_path: Path, read: Read) -> None:
     assert _notes(tmp_path)["skipped-files"].evidence == {"suffixes": {".py": 1, ".sh": 1, ".txt": 1}}
 
 
+def test_portuguese_is_no_checkpoint(tmp_path: Path, read: Read) -> None:
+    assert list(read(_write(tmp_path, {"train.en": EN, "train.pt": DE})).columns) == ["en", "pt"]
+
+
 def test_suffixes_of_programs_are_no_languages(tmp_path: Path, refusal: Refusal) -> None:
     _write(tmp_path, {"main.py": ["pass"], "main.md": ["about"]})
     assert "no file that can be read" in refusal(tmp_path)

@@ -13,7 +13,7 @@ from ...table import Column, Table
 from .columns import SPLIT_WORDS
 from .media import TEXT, is_about, kind_of_path, kind_suffixes, path_cells
 
-__all__ = ["class_table", "holds_class_folders", "holds_files", "is_hidden", "scan"]
+__all__ = ["class_table", "holds_class_folders", "holds_files", "is_hidden", "is_utf8", "scan"]
 
 SHOWN = 20  # names in a message or a finding's evidence
 
@@ -52,7 +52,7 @@ def scan(root: Path, suffixes: Mapping[str, str]) -> Scan:
                     folders.append(f"{path}/")
                 elif is_about(entry.name) and entry.name.lower().endswith(".txt"):
                     continue
-                elif (kind := kind_of_path(entry.name, suffixes)) and entry.is_file() and _is_utf8(path):
+                elif (kind := kind_of_path(entry.name, suffixes)) and entry.is_file() and is_utf8(path):
                     found.files.append(path)
                     found.kinds[kind] += 1
                 else:
@@ -66,7 +66,7 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower().encode(errors="replace").decode() or "no suffix"
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Names in another encoding could not be written to a report."""
     try:
         name.encode()

@@ -14,7 +14,7 @@ from ...table import Table
 from .archive import is_archive
 from .columns import SPLIT_WORDS
 from .documents import document_table, is_document_name
-from .folder import holds_files, is_hidden, scan
+from .folder import holds_files, is_hidden, is_utf8, scan
 from .idx import is_idx_name
 from .label_form import LabelForm, find_form, fits_form
 from .label_lines import LABELLED_FORMS, label_table
@@ -27,8 +27,8 @@ from .text_file import TextFile, is_binary, read_text_file, read_text_files
 __all__ = ["read_text_folder", "read_text_path"]
 
 _SHOWN = 20
-# Code, pages, notes and packed files that stand beside data; everything else is looked into.
-_NEVER = re.compile(r".*\.(py|ipynb|sh|c|cc|cpp|h|js|json|xml|html?|ya?ml|toml|md|rst|pdf|rar|7z|pkl|npy|npz|pt)", re.I)
+# Code, pages, notes and packed files that stand beside data; everything else is looked into. Not .pt: Portuguese.
+_NEVER = re.compile(r".*\.(py|ipynb|sh|c|cc|cpp|h|js|json|xml|html?|ya?ml|toml|md|rst|pdf|rar|7z|pkl|npy|npz)", re.I)
 _TABLES = tuple(f"{suffix}{packed}" for suffix in TABLE_SUFFIXES for packed in ("", ".gz"))
 
 
@@ -68,7 +68,7 @@ def read_text_folder(folder: Path, name: str) -> tuple[Table, list[Finding]] | N
         return None
     if _are_splits(folder, held.folders):
         paths = [folder / path for path in scan(folder, kind_suffixes()).files if "/" in path]
-        if all(path.parent.parent == folder and is_document_name(path.name) for path in paths):
+        if paths and all(path.parent.parent == folder and is_document_name(path.name) for path in paths):
             found = document_table(name, folder, read_text_files(paths))
             held.skipped.update(_suffix(path.name) for path in held.texts)
             return _with_skipped(found, folder, held.skipped)
@@ -101,7 +101,7 @@ def _look(folder: Path) -> _Held:
                 continue
             if entry.is_dir():
                 held.folders.append(entry.name)
-            elif entry.is_file() and _may_be_lines(entry.name, suffixes):
+            elif entry.is_file() and is_utf8(entry.name) and _may_be_lines(entry.name, suffixes):
                 held.texts.append(Path(entry.path))
             else:
                 held.skipped[_suffix(entry.name)] += 1
