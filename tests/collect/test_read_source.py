@@ -40,10 +40,12 @@ def test_digits_are_scikit_learns(read: Read) -> None:
     assert set(table.split) == {""}
 
 
-def test_digits_import_no_scikit_learn() -> None:
+@pytest.mark.parametrize("name", ["digits", "docstrings", "pydoc", "numbers"])
+def test_samples_import_nothing_heavy(name: str) -> None:
     code = (
-        "import sys; from snowball.collect.read.samples import SAMPLES; SAMPLES['digits'][0]();"
-        "sys.exit(int(any(name in sys.modules for name in ('sklearn', 'torch', 'pyarrow', 'datasets'))))"
+        f"import sys; from snowball.collect.read.samples import SAMPLES; SAMPLES['{name}'][0]();"
+        "heavy = ('sklearn', 'scipy', 'matplotlib', 'torch', 'pyarrow', 'datasets');"
+        "sys.exit(int(any(name in sys.modules for name in heavy)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -89,9 +91,12 @@ def test_named_columns_must_exist(refusal: Refusal) -> None:
 
 def test_sources_are_listed() -> None:
     listed = list_sources()
-    assert [name for name, _, _ in listed] == ["digits", "mnist", "fashion-mnist", "cifar10"]
+    assert [name for name, _, _ in listed] == [
+        *("digits", "docstrings", "pydoc", "numbers"),
+        *("mnist", "fashion-mnist", "cifar10"),
+    ]
     assert all(line and terms for _, line, terms in listed)
-    assert listed[1][2].startswith("12 MB; ")
+    assert listed[4][2].startswith("12 MB; ")
 
 
 def test_cache_folder_is_private(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

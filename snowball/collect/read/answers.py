@@ -10,6 +10,7 @@ from typing import Any
 
 from ...finding import BadInput
 from ...recipe import DataSection
+from .languages import is_language
 from .raw import Raw
 
 __all__ = ["label_cells", "pick_label"]
@@ -18,6 +19,8 @@ _LABEL_NAMES = ("label", "class", "category", "target", "y")
 MAX_CLASSES = 1000  # distinct values of a column that is taken for a label without being asked for
 _MANY = 20  # distinct fractions from which a column measures something rather than names classes
 _LONG = 40  # mean characters of text that is no class name
+_WORDY = 3  # mean words above which text that nobody calls a label is sentences, however often they come back
+_TEXT_NAMES = ("text", "sentence", "document")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class _Facts:
     distinct: int
     rows: int
     mean_length: float
+    mean_words: float
 
     @property
     def few(self) -> bool:
@@ -49,13 +53,18 @@ class _Facts:
     def may_be_label(self) -> bool:
         return not self.measures and self.mean_length <= _LONG
 
+    @property
+    def names_classes(self) -> bool:
+        return self.may_be_label and self.mean_words <= _WORDY
+
 
 def pick_label(
-    raw: Raw, columns: Mapping[str, Sequence[Any]], data: DataSection, given: Sequence[str]
+    raw: Raw, columns: Mapping[str, Sequence[Any]], data: DataSection, given: Sequence[str], *, is_lone: bool = False
 ) -> tuple[str | None, dict[str, str]]:
     """The column that is the answer, if any, and the kind of every other one: `text`, `number` or `nested`.
 
-    Raises BadInput when several columns could be the answer and nothing says which.
+    A lone column, columns called text and columns called by languages are no answer unless something says so: they
+    are a corpus and its translation. Raises BadInput when several could be the answer and nothing says which.
     """
     facts = {column: _look(cells) for column, cells in columns.items()}
     kinds = {column: found.kind if found else "nested" for column, found in facts.items()}
@@ -64,12 +73,15 @@ def pick_label(
         asked = known.get(data.answer)
         label = data.answer if asked and not asked.measures and not asked.is_prose else None
     else:
-        label = _likely(raw, {c: found for c, found in known.items() if c not in given and c != data.group})
+        label = _likely(raw, {c: found for c, found in known.items() if c not in given and c != data.group}, is_lone)
     return label, {column: kind for column, kind in kinds.items() if column != label}
 
 
-def _likely(raw: Raw, facts: Mapping[str, _Facts]) -> str | None:
+def _likely(raw: Raw, facts: Mapping[str, _Facts], is_lone: bool) -> str | None:
     """By what the source states, else by name, else by values; text goes before numbers."""
+    texts = {c for c in raw.columns if is_language(c)}
+    texts = (texts if len(texts) > 1 else set()) | {c for c in raw.columns if is_lone or c.lower() in _TEXT_NAMES}
+    by_value = {c: found for c, found in facts.items() if c not in texts}
     stated = [column for column in facts if raw.kinds.get(column) == "label"]
     by_name = {column.lower(): column for column in reversed(stated or [c for c in facts if facts[c].may_be_label])}
     for word in _LABEL_NAMES:
@@ -77,8 +89,8 @@ def _likely(raw: Raw, facts: Mapping[str, _Facts]) -> str | None:
             return by_name[word]
     for likely in (
         stated,
-        [c for c, found in facts.items() if found.kind == "text" and found.few and found.may_be_label],
-        [c for c, found in facts.items() if found.kind == "number" and found.few and not found.fractions],
+        [c for c, found in by_value.items() if found.kind == "text" and found.few and found.names_classes],
+        [c for c, found in by_value.items() if found.kind == "number" and found.few and not found.fractions],
     ):
         if len(likely) > 1:
             shown = ", ".join(likely[:10])
@@ -92,7 +104,7 @@ def _look(cells: Sequence[Any]) -> _Facts | None:
     """Facts about a column, or None where its cells are neither text nor numbers."""
     numeric = True
     fractions = False
-    length = rows = 0
+    length = words = rows = 0
     distinct: set[Any] = set()
     for cell in cells:
         if cell is None or cell == "":
@@ -102,6 +114,7 @@ def _look(cells: Sequence[Any]) -> _Facts | None:
         rows += 1
         text = cell if isinstance(cell, str) else str(cell)
         length += len(text)
+        words += 1 + text.count(" ")
         if len(distinct) <= MAX_CLASSES:
             distinct.add(text)
         if numeric:
@@ -110,7 +123,14 @@ def _look(cells: Sequence[Any]) -> _Facts | None:
             fractions = fractions or (number is not None and number % 1 != 0)  # NaN and infinity count
     if not numeric:
         fractions = False
-    return _Facts("number" if numeric and rows else "text", fractions, len(distinct), rows, length / max(1, rows))
+    return _Facts(
+        "number" if numeric and rows else "text",
+        fractions,
+        len(distinct),
+        rows,
+        length / max(1, rows),
+        words / max(1, rows),
+    )
 
 
 def _number(text: str) -> float | None:

@@ -7,6 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 __all__ = ["ChainedCells", "LazyCells", "PathCells"]
@@ -37,18 +38,24 @@ class LazyCells(Sequence[Any]):
 class PathCells(LazyCells):
     """Paths relative to a folder, joined to it when asked for; an empty path is None.
 
+    They are str, or Path where a str would be taken for the content of the file.
+
     >>> PathCells("data", ["cat/1.png", ""])[:]
     ['data/cat/1.png', None]
     """
 
-    def __init__(self, folder: str | os.PathLike[str], paths: Sequence[str | None]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], paths: Sequence[str | None], *, as_path: bool = False) -> None:
         self.folder = os.fspath(folder)
         self.paths = paths
         self.num_rows = len(paths)
+        self._as_path = as_path
 
-    def _cell(self, row: int) -> str | None:
+    def _cell(self, row: int) -> str | Path | None:
         path = (self.paths[row] or "").strip()
-        return os.path.join(self.folder, path) if path else None
+        if not path:
+            return None
+        joined = os.path.join(self.folder, path)
+        return Path(joined) if self._as_path else joined
 
 
 class ChainedCells(LazyCells):

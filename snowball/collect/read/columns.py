@@ -12,8 +12,7 @@ from ...finding import BadInput, nearest
 from ...recipe import DataSection
 from ...table import Column, Table
 from .answers import label_cells, pick_label
-from .cells import PathCells
-from .media import kind_of_path, kind_suffixes
+from .media import TEXT, kind_of_path, kind_suffixes, path_cells
 from .raw import Raw
 
 __all__ = ["SPLIT_WORDS", "names_files", "type_columns"]
@@ -61,14 +60,14 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     kinds = dict(raw.kinds) | {column: found.kind for column, found in files.items() if found.most_exist}
     _check_files_exist(raw, files, kinds, given)
     plain = {column: values for column, values in cells.items() if not _is_file_kind(kinds, column)}
-    label, others = pick_label(raw, plain, data, given)
+    label, others = pick_label(raw, plain, data, given, is_lone=len(cells) == 1)
     kinds |= others
     columns: dict[str, Column] = {}
     for column, values in cells.items():
         if column == label:
             columns[column] = Column(column, "label", label_cells(values))
         elif column in files and files[column].most_exist:
-            columns[column] = Column(column, kinds[column], PathCells(files[column].folder, values))
+            columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, values))
         else:
             columns[column] = Column(column, kinds[column], values)
     if label is not None:
@@ -160,13 +159,20 @@ def _check_inside(raw: Raw, cells: Sequence[Any]) -> None:
 def _check_files_exist(raw: Raw, files: Mapping[str, _Files], kinds: Mapping[str, str], given: Sequence[str]) -> None:
     """Paths to nothing are an error where the column is asked for, or where no other column holds files."""
     lone = not any(_is_file_kind(kinds, column) for column in kinds)
+    has_sentences = any(_holds_sentences(cells) for column, cells in raw.columns.items() if column not in files)
     for column, found in files.items():
-        if column not in kinds and (column in given or lone):
+        is_name = found.kind == TEXT and has_sentences  # which file a text once came from
+        if column not in kinds and (column in given or (lone and not is_name)):
             row = found.first_missing
             raise BadInput(
                 f"{raw.where(row)}: {column} {str(raw.columns[column][row])!r} is not a file under {found.folder}"
                 f" ({found.missing} of {found.sampled} rows looked at are not); data.root=FOLDER says where they are"
             )
+
+
+def _holds_sentences(cells: Sequence[Any]) -> bool:
+    sample = [cell for cell in cells[:SAMPLE] if isinstance(cell, str)]
+    return sum(cell.count(" ") for cell in sample) > 2 * len(sample)
 
 
 def _check_one_label_each(raw: Raw, label: Column, given: Sequence[str], paths: Sequence[str]) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from ...finding import BadInput, Finding
 from ...table import Column, Table
-from .cells import PathCells
 from .columns import SPLIT_WORDS
-from .media import kind_of_path, kind_suffixes
+from .media import TEXT, is_about, kind_of_path, kind_suffixes, path_cells
 
-__all__ = ["class_table", "holds_class_folders", "holds_files", "is_hidden", "scan"]
+__all__ = ["class_table", "holds_class_folders", "holds_files", "is_hidden", "is_utf8", "scan"]
 
 SHOWN = 20  # names in a message or a finding's evidence
 
@@ -51,7 +50,9 @@ def scan(root: Path, suffixes: Mapping[str, str]) -> Scan:
                     found.links.append(path)
                 elif entry.is_dir():
                     folders.append(f"{path}/")
-                elif (kind := kind_of_path(entry.name, suffixes)) and entry.is_file() and _is_utf8(path):
+                elif is_about(entry.name) and entry.name.lower().endswith(".txt"):
+                    continue
+                elif (kind := kind_of_path(entry.name, suffixes)) and entry.is_file() and is_utf8(path):
                     found.files.append(path)
                     found.kinds[kind] += 1
                 else:
@@ -65,7 +66,7 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower().encode(errors="replace").decode() or "no suffix"
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Names in another encoding could not be written to a report."""
     try:
         name.encode()
@@ -80,8 +81,11 @@ def _leads_to_file_inside(link: str, root: str) -> bool:
 
 
 def holds_class_folders(root: Path) -> bool:
-    """Whether two folders or more, right below this one, directly hold files that a kind can read."""
-    suffixes = kind_suffixes()
+    """Whether two folders or more, right below this one, directly hold files that a kind can read.
+
+    Text does not count: beside a table, folders hold notes and requirements.txt more often than classes of documents.
+    """
+    suffixes = {suffix: kind for suffix, kind in kind_suffixes().items() if kind != TEXT}
     with os.scandir(root) as entries:
         folders = [entry.path for entry in entries if _is_plain_folder(entry)]
     return sum(holds_files(folder, suffixes) for folder in folders) > 1
@@ -107,7 +111,7 @@ def class_table(root: Path, name: str, shown: str) -> tuple[Table, list[Finding]
     found = scan(root, suffixes)
     if not found.files:
         raise BadInput(_nothing(found, shown, suffixes))
-    kind = found.kinds.most_common(1)[0][0]
+    kind = _main_kind(found.kinds)
     files = [path for path in found.files if kind_of_path(path, suffixes) == kind]
     found.skipped.update(_suffix(path) for path in found.files if kind_of_path(path, suffixes) != kind)
     roles = _split_folders(files, shown)
@@ -128,9 +132,17 @@ def class_table(root: Path, name: str, shown: str) -> tuple[Table, list[Finding]
         splits.append(split)
     if len(names) < 2:
         raise BadInput(_too_few_classes(root, shown, list(names), loose, kind))
-    columns = {kind: Column(kind, kind, PathCells(root, paths)), "label": Column("label", "label", labels)}
+    columns = {kind: Column(kind, kind, path_cells(kind, root, paths)), "label": Column("label", "label", labels)}
     table = Table(name, columns, splits, lambda row: os.path.join(shown, paths[row]))
     return table, list(_notes(found, shown, loose, _empty_classes(root, roles, set(names))))
+
+
+def _main_kind(kinds: Counter[str]) -> str:
+    """The kind of most files. A picture may have its caption and its boxes beside it in .txt files: text yields."""
+    others = Counter({kind: count for kind, count in kinds.items() if kind != TEXT})
+    if others and kinds[TEXT] <= 2 * others.total():
+        return others.most_common(1)[0][0]
+    return kinds.most_common(1)[0][0]
 
 
 def _split_folders(files: Sequence[str], shown: str) -> dict[str, str]:
@@ -181,6 +193,8 @@ def _too_few_classes(root: Path, shown: str, classes: Sequence[str], loose: Sequ
     message = f"{shown}: only one class ({only!r}): a classifier needs at least two"
     if (root / only).is_dir() and holds_class_folders(root / only):
         message += f"; the folders of classes stand one deeper: give {os.path.join(shown, only)}"
+    elif kind == TEXT and (root / only).is_dir():
+        message += f"; as documents without labels: give {os.path.join(shown, only)}"
     return message
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
-__all__ = ["kind_of_bytes", "kind_of_path", "kind_suffixes"]
+from .cells import PathCells
+
+__all__ = ["TEXT", "is_about", "kind_of_bytes", "kind_of_path", "kind_suffixes", "path_cells"]
+
+TEXT = "text"
+"""The kind whose cells are text themselves, so that a file of it is a cell of type Path."""
+
+_ABOUT = re.compile(r"(readme|licen[cs]e)([-_. ].*)?", re.I)
 
 # How files of a kind begin, for cells that hold a whole file and no name.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -41,3 +49,17 @@ def kind_of_bytes(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image"
     return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)
+
+
+def is_about(name: str) -> bool:
+    """Whether a file tells about the data beside it: README or LICENSE, with any suffix.
+
+    >>> is_about("README"), is_about("License.txt"), is_about("readmission.txt")
+    (True, True, False)
+    """
+    return _ABOUT.fullmatch(name) is not None
+
+
+def path_cells(kind: str, folder: str | os.PathLike[str], paths: Sequence[str | None]) -> PathCells:
+    """Cells of a kind that are files: paths as str, or as Path where a str would be the content itself."""
+    return PathCells(folder, paths, as_path=kind == TEXT)

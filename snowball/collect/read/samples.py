@@ -1,4 +1,4 @@
-"""Samples that need no network: real data that ships inside a dependency."""
+"""Samples that need no network: real data that ships inside Python or a dependency, and one that is computed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 
 from ...finding import BadInput
 from ...table import Column, Table
+from .sample_numbers import numbers
+from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
 
-DEFAULTS: dict[str, dict[str, Any]] = {"digits": {}}
+DEFAULTS: dict[str, dict[str, Any]] = {"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}}
 """Recipe values that each sample is best served by, as dotted keys."""
 
 
@@ -47,6 +49,21 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
         digits,
         "1,797 scanned handwritten digits, 8x8 grey, 10 classes",
         "in the package; CC BY 4.0 (UCI, Alpaydin and Kaynak)",
+    ),
+    "docstrings": (
+        docstrings,
+        "about 2,500 first paragraphs of docstrings, 5 classes: the package each is from",
+        "in the packages; BSD-3-Clause (numpy, scipy, sklearn), PSF-2.0 (Python), matplotlib's own (PSF-based)",
+    ),
+    "pydoc": (
+        pydoc,
+        "the topics of Python's help: about 70 documents, 400,000 characters at most, of English",
+        "in Python; PSF-2.0",
+    ),
+    "numbers": (
+        numbers,
+        "4,000 numbers below 10,000 in English and in German words",
+        "computed; no licence needed",
     ),
 }
 """name -> (reader, one line, size and licence)."""

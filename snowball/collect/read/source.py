@@ -13,18 +13,25 @@ from ...table import Table
 from .archive import extract, is_archive
 from .cifar import CIFAR_FILES, cifar_table
 from .columns import SPLIT_WORDS, names_files, type_columns
+from .documents import DOCUMENT_SUFFIXES
 from .folder import class_table, holds_class_folders, holds_files, is_hidden
 from .idx import find_pairs, idx_table, is_idx_name, pair_of
 from .known import KNOWN, read_known
-from .media import kind_suffixes
+from .label_lines import LABELLED_FORMS
+from .media import TEXT, kind_suffixes
 from .samples import SAMPLES
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
+from .texts import read_text_folder, read_text_path
 
 __all__ = ["list_sources", "read_table"]
 
 Note = Callable[[Finding], None]
 
-_FORMATS = f"folders of classes, idx files, archives (.zip .tar .tar.gz ...) and tables ({' '.join(TABLE_SUFFIXES)})"
+_FORMATS = (
+    f"folders of classes, idx files, archives (.zip .tar .tar.gz ...), tables ({' '.join(TABLE_SUFFIXES)}),"
+    f" documents ({' '.join(DOCUMENT_SUFFIXES)}), {LABELLED_FORMS},"
+    " and folders of parallel files (train.en train.de ...)"
+)
 
 
 def list_sources() -> list[tuple[str, str, str]]:
@@ -95,11 +102,13 @@ def _read_path(path: Path, data: DataSection, tell: Note) -> Table:
         return idx_table(name, [pair_of(path)])
     if is_archive(path.name):
         return _read_folder(_top_folder(extract(path)), data, tell, name, str(path), sealed=True)
+    if found := read_text_path(path, name):
+        return _telling(found, tell)
     raise BadInput(f"{path}: not a format that can be read; what can: {_FORMATS}")
 
 
 def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: str, *, sealed: bool = False) -> Table:
-    """A folder by what stands in it: idx files, CIFAR's files, a table, or else folders of classes."""
+    """A folder by what stands in it: idx files, CIFAR's files, a table, text, or else folders of classes."""
     if pairs := find_pairs(folder):
         return idx_table(name, pairs)
     if (folder / CIFAR_FILES[0]).is_file():
@@ -110,7 +119,11 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
             raw = replace(read_table_files(files), sealed=sealed)
             if not classes or names_files(raw, data):
                 return type_columns(raw, data, name)
-    table, findings = class_table(folder, name, shown)
+    return _telling(read_text_folder(folder, name) or class_table(folder, name, shown), tell)
+
+
+def _telling(found: tuple[Table, list[Finding]], tell: Note) -> Table:
+    table, findings = found
     for finding in findings:
         tell(finding)
     return table
@@ -125,4 +138,5 @@ def _top_folder(folder: Path) -> Path:
     if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.lower() in SPLIT_WORDS:
         return folder
     top = entries[0]
-    return folder if holds_files(top, kind_suffixes()) and not find_table_files(top) else top
+    suffixes = {suffix: kind for suffix, kind in kind_suffixes().items() if kind != TEXT}  # notes and documents
+    return folder if holds_files(top, suffixes) and not find_table_files(top) else top
