@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
+
+import numpy as np
 
 from ..finding import Finding, worst_first
 from ..table import Table
@@ -13,12 +16,16 @@ from .encode import Encoded, bad_rows_finding
 __all__ = ["audit", "summary"]
 
 SHOWN = 20  # rows named in a finding's evidence
+BANDS = 8  # parts of a sketch: rows that agree in a whole part are compared; of 4 numbers each, 0.8-alike rows meet 98 %
+ALIKE = 0.75  # of a sketch's numbers that are equal: about the share of their content that two rows have in common
+CROWD = 50  # rows of one part that are compared with each other; a larger crowd says the same with its first ones
 
 
 def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
     """Findings on unreadable rows, duplicates within and across splits, conflicting answers, and what kinds find."""
     findings = [bad_rows_finding(table, encoded.bad)] if encoded.bad else []
     findings += _duplicates(table, encoded, splits)
+    findings += _near_duplicates(table, encoded, splits)
     for role, kind in task.kinds.items():
         readable = [fact for fact in encoded.facts[role] if fact is not None]
         findings += kind.audit(readable) if readable else []
@@ -76,4 +83,38 @@ def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[in
         findings.append(
             Finding("duplicates", "note", f"{len(within)} inputs occur more than once within a split", evidence(within))
         )
+    return findings
+
+
+def _near_duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
+    """Rows that are nearly, but not exactly, the same, found by locality-sensitive hashing of their sketches."""
+    split_of = {int(row): name for name, rows in splits.items() for row in rows}
+    met: dict[tuple[int, bytes], list[int]] = {}
+    for row, sketch in encoded.sketches.items():
+        if row in split_of:
+            for number, part in enumerate(np.split(sketch, BANDS)):
+                met.setdefault((number, part.tobytes()), []).append(row)
+    seen = {row: encoded.digests[row].partition(" ")[0] for row in encoded.sketches}
+    pairs: dict[tuple[int, int], float] = {}
+    for rows in met.values():
+        for one, other in combinations(rows[:CROWD], 2):
+            if seen[one] != seen[other] and (one, other) not in pairs:
+                pairs[one, other] = float((encoded.sketches[one] == encoded.sketches[other]).mean())
+    near = sorted((pair for pair, share in pairs.items() if share >= ALIKE), key=lambda pair: -pairs[pair])
+    across = [pair for pair in near if split_of[pair[0]] != split_of[pair[1]]]
+    within = [pair for pair in near if split_of[pair[0]] == split_of[pair[1]]]
+
+    def evidence(found: list[tuple[int, int]]) -> dict[str, Any]:
+        named = [[f"{table.where(row)} ({split_of[row]})" for row in pair] for pair in found[:SHOWN]]
+        return {"pairs": named, "count": len(found)}
+
+    findings = []
+    if across:
+        held_out = len({row for pair in across for row in pair if split_of[row] != "train"})
+        message = f"{held_out} held-out rows are nearly the same as one in another split, e.g. {table.where(across[0][0])}"
+        fix = "look at the pairs; rows of one origin belong in one split: data.group"
+        findings.append(Finding("near-split-overlap", "warning", message, evidence(across), fix))
+    if within:
+        message = f"{len(within)} pairs of rows within a split are nearly the same"
+        findings.append(Finding("near-duplicates", "note", message, evidence(within)))
     return findings

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,6 +46,8 @@ class Encoded:
     digests: list[str]
     facts: dict[str, list[dict[str, Any] | None]]
     bad: dict[int, str]
+    sketches: dict[int, np.ndarray] = field(default_factory=dict)
+    """Row -> sketch of the first thing given, where its kind has one."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
@@ -111,8 +114,10 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
     digests = [""] * len(table)
     facts: dict[str, list[dict[str, Any] | None]] = {role: [None] * len(table) for role in columns}
     bad: dict[int, str] = {}
+    sketches: dict[int, np.ndarray] = {}
+    first = next(iter(task.given))
 
-    def encode(row: int) -> tuple[dict[str, Tensor], str, dict[str, dict[str, Any]]] | str:
+    def encode(row: int) -> tuple[dict[str, Tensor], str, dict[str, dict[str, Any]], np.ndarray | None] | str:
         try:
             given, answer = rows.given(row), rows.answer(row)
             inputs, targets = task.encode(given, answer)
@@ -121,7 +126,8 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
         seen = ",".join(columns[role].digest(value) for role, value in given.items())
         digest = f"{seen} {columns[task.answer_role].digest(answer)}"
         values = {**given, task.answer_role: answer}
-        return {**inputs, **targets}, digest, {role: columns[role].facts(value) for role, value in values.items()}
+        row_facts = {role: columns[role].facts(value) for role, value in values.items()}
+        return {**inputs, **targets}, digest, row_facts, columns[first].sketch(given[first])
 
     numbers = iter(range(len(table)))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -132,7 +138,9 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
                 if isinstance(result, str):
                     bad[row] = result
                     continue
-                tensors, digests[row], row_facts = result
+                tensors, digests[row], row_facts, sketch = result
+                if sketch is not None:
+                    sketches[row] = sketch
                 builder.put(row, tensors)
                 for role, value in row_facts.items():
                     facts[role][row] = value
@@ -140,9 +148,8 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
                 progress(chunk[-1] + 1, len(table))
     _gate_bad_rows(table, bad, task.recipe.data.max_bad)
     held = builder.rows()
-    return Encoded(
-        {role: held[role] for role in task.given}, {task.answer_role: held[task.answer_role]}, digests, facts, bad
-    )
+    inputs = {role: held[role] for role in task.given}
+    return Encoded(inputs, {task.answer_role: held[task.answer_role]}, digests, facts, bad, sketches)
 
 
 class _Builder:

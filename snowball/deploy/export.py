@@ -259,9 +259,11 @@ def _enlarged(part: Tensor) -> Tensor:
 
 
 def _difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    return max(
-        float(np.abs(value - found[name]).max() / max(1.0, np.abs(value).max())) for name, value in expected.items()
-    )
+    largest = 0.0
+    for name, value in expected.items():
+        wanted, got = value.astype(np.float64), found[name].astype(np.float64)
+        largest = max(largest, float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max())))
+    return largest
 
 
 def _answers(

@@ -113,7 +113,7 @@ class Decoder(nn.Module):
 
     def empty_cache(self, rows: Tensor) -> Tensor:
         """(B, layers, 2, H, 0, E): nothing seen so far, for as many rows as the tensor has."""
-        return rows.new_zeros((len(rows), *self._cache_shape), dtype=self.norm.weight.dtype)
+        return rows.new_zeros((rows.shape[0], *self._cache_shape), dtype=self.norm.weight.dtype)
 
     def forward(self, x: Tensor, memory: Tensor | None = None, memory_mask: Tensor | None = None) -> Tensor:
         """All positions at once: (B, T, D) -> (B, T, D). `memory` (B, layers, 2, H, S, E), mask (B, 1, 1, S)."""

@@ -102,6 +102,7 @@ def sample(
 
 def _choose(logits: Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
     """One token of (V,) logits: the likeliest at temperature 0, else drawn among the top k and the top p."""
+    logits = logits.clone()
     logits[:4] = -torch.inf  # padding, unknown, begin and end are no text
     if temperature == 0:
         return int(logits.argmax())

@@ -30,7 +30,7 @@ class Recurrent(nn.Module):
     def empty_state(self, rows: Tensor) -> Tensor:
         """(B, parts, layers, hidden): nothing read so far, for as many rows as the tensor has."""
         weight: Tensor = self.cells.weight_hh_l0
-        return rows.new_zeros((len(rows), self.parts, self.layers, self.hidden), dtype=weight.dtype)
+        return rows.new_zeros((rows.shape[0], self.parts, self.layers, self.hidden), dtype=weight.dtype)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         held = state.permute(1, 2, 0, 3).contiguous()  # (parts, layers, B, hidden)
@@ -78,5 +78,6 @@ class Attend(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """x (B, T, D), memory (B, S, D), mask (B, S) true where there is something: (B, T, D)"""
-        seen = F.scaled_dot_product_attention(x, memory, memory, mask[:, None])
+        held = memory[:, None]  # one head: exporters want the dimension
+        seen = F.scaled_dot_product_attention(x[:, None], held, held, mask[:, None, None]).squeeze(1)
         return torch.tanh(self.join(torch.cat([seen, x], 2)))

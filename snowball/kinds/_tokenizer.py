@@ -38,7 +38,7 @@ def _normalizer(lowercase: bool) -> Any:
 
 def _listed(texts: Iterable[str], tokens: str, vocab: int, min_count: int, lowercase: bool) -> Tokenizer:
     """Every word or character that occurs often enough, the most frequent first."""
-    splitter = pre_tokenizers.Split(Regex(r"(?s)."), "isolated") if tokens == "char" else pre_tokenizers.Split(_WORDS, "removed", invert=True)
+    splitter = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated") if tokens == "char" else pre_tokenizers.Split(_WORDS, "removed", invert=True)
     normalizer = _normalizer(lowercase)
     counts: Counter[str] = Counter()
     for text in texts:

@@ -87,6 +87,7 @@ class LanguageModelling(Task):
         return {
             "model.name": name,
             "text.tokens": "char",
+            "text.max_tokens": 1_000_000,
             "data.val": 0.05,
             "data.test": 0.05,
             "network.layers": 4 if name == "gpt" else 2,

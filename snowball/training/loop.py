@@ -47,7 +47,7 @@ class Totals:
 
     def add(self, outputs: Mapping[str, Tensor], batch: Batch, loss: Tensor) -> None:
         """Count a batch, of which `loss` is the mean."""
-        if self._waiting and not _alike(self._waiting[0][0], outputs):
+        if self._waiting and not _alike(self._waiting[0][:2], (outputs, batch)):
             self._fold()
         if not self._waiting:
             held = sum(tensor.nbytes for part in (outputs, batch.inputs, batch.targets) for tensor in part.values())
@@ -91,9 +91,10 @@ class Totals:
         return self._task.derive(means)
 
 
-def _alike(first: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Whether batches can be joined: all but the number of rows is equal."""
-    return all(first[name].shape[1:] == value.shape[1:] for name, value in other.items())
+def _alike(first: tuple[Mapping[str, Tensor], Batch], other: tuple[Mapping[str, Tensor], Batch]) -> bool:
+    """Whether two batches and their outputs can be joined: all but the number of rows is equal."""
+    pairs = ((first[0], other[0]), (first[1].inputs, other[1].inputs), (first[1].targets, other[1].targets))
+    return all(mine[name].shape[1:] == value.shape[1:] for mine, theirs in pairs for name, value in theirs.items())
 
 
 def _concatenated(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
