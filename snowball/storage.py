@@ -89,12 +89,22 @@ def _whole_digest(tensors: Mapping[str, Any], state: str) -> str:
     return hashlib.sha256("\n".join([*lines, state]).encode()).hexdigest()
 
 
+def _unshared(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Tied weights, which are one tensor under two names, as two: safetensors refuses to write shared memory."""
+    seen: set[int] = set()
+    plain = {}
+    for name, tensor in tensors.items():
+        plain[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return plain
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Any], state: Mapping[str, Any] | None = None) -> None:
     """Write tensors and a JSON-able state as one safetensors file that can prove itself whole."""
     from safetensors.torch import save_file
 
     text = json.dumps(state or {})
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = _unshared({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # One key: the library writes several in no fixed order, and equal contents are to be equal bytes.

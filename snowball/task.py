@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .finding import BadInput
+from .finding import BadInput, Finding
 from .kind import Answer, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .table import Column, Table
@@ -222,6 +222,10 @@ class Task(ABC):
     @abstractmethod
     def model(self) -> nn.Module:
         """A new network: tensors in, a dict of tensors out."""
+
+    def begin(self, model: nn.Module) -> list[Finding]:
+        """Give a new network weights from elsewhere, where the recipe says so; what is to be said of that."""
+        return []
 
     @property
     def window(self) -> int | None:

@@ -12,9 +12,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from ..finding import BadInput
 
-__all__ = ["BEGIN", "END", "PAD", "UNKNOWN", "fit_tokenizer", "open_tokenizer", "read_tokenizer", "token_bytes"]
+__all__ = ["BEGIN", "END", "OFFSET", "PAD", "UNKNOWN", "fit_tokenizer", "hub_tokenizer", "open_tokenizer", "read_tokenizer", "token_bytes"]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
+OFFSET = 4  # added to the numbers of a foreign tokenizer, whose first tokens are others
 SPECIAL = ("[PAD]", "[UNK]", "[BEGIN]", "[END]")
 MAX_FILE = 64 << 20  # bytes of a tokenizer.json; the largest in use hold about 35 MB
 MAX_VOCAB = 1_000_000
@@ -82,7 +83,7 @@ def open_tokenizer(text: str) -> Tokenizer:
 
 def read_tokenizer(path: Path) -> Tokenizer:
     """A tokenizer.json from a stranger: bounded before it is parsed, of a known model, and without patterns that are
-    too long to trust. Its own tokens for padding and the like are put where ours stand.
+    too long to trust.
     """
     try:
         size = path.stat().st_size
@@ -107,15 +108,22 @@ def read_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exceptions
         raise BadInput(f"{path}: not a whole tokenizer: {str(error).splitlines()[0]}") from error
-    for number, special in enumerate(SPECIAL):
-        if tokenizer.id_to_token(number) != special:
-            raise BadInput(
-                f"{path}: its token {number} is {tokenizer.id_to_token(number)!r}, and should be {special!r}:"
-                " the first four tokens are padding, unknown, begin and end; model=hf:NAME takes any tokenizer"
-            )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def hub_tokenizer(source: str) -> Tokenizer:
+    """The tokenizer of a Hugging Face model, by name or folder."""
+    try:
+        from transformers.utils import cached_file
+
+        path = cached_file(source, "tokenizer.json")
+    except ImportError as error:
+        raise BadInput("model=hf:NAME needs transformers: pip install 'snowball[hf]'") from error
+    except Exception as error:  # what its network raises
+        raise BadInput(f"model=hf:{source}: has no tokenizer.json: {str(error).splitlines()[0]}") from error
+    return read_tokenizer(Path(str(path)))
 
 
 def _patterns(value: Any) -> list[str]:

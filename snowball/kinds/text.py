@@ -23,7 +23,18 @@ from torch import Tensor
 from ..finding import BadInput, Finding
 from ..kind import Answer, Block, Metric, Unreadable
 from ..recipe import Recipe, Section
-from ._tokenizer import BEGIN, END, PAD, UNKNOWN, fit_tokenizer, open_tokenizer, read_tokenizer, token_bytes
+from ._tokenizer import (
+    BEGIN,
+    END,
+    OFFSET,
+    PAD,
+    UNKNOWN,
+    fit_tokenizer,
+    hub_tokenizer,
+    open_tokenizer,
+    read_tokenizer,
+    token_bytes,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,6 +45,7 @@ MAX_CHARACTERS = 1 << 30
 SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated similarity is at most 0.09
 SHINGLE = 6  # bytes that are hashed together, about a word
 SHORT = 24  # bytes; of shorter texts, one other word makes another text
+_UNKNOWNS = ("[UNK]", "<unk>")
 _DAMAGE = re.compile("\ufffd|Ã[\x80-\xbf]|â€[\x80-\xbf™œ“”˜]")  # replaced bytes, and UTF-8 that was read as Latin-1
 
 
@@ -59,7 +71,7 @@ class TextSection(Section):
 
 
 class TextKind(Answer):
-    """State: `tokenizer`, its JSON; `vocab`, its size; `max_tokens`; `cut`, the training rows that were longer; and
+    """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, which is added to its numbers; `max_tokens`; `cut`, the training rows that were longer; and
     `unigram`, the surprise of one who knows only how frequent each token is."""
 
     key = "text"
@@ -112,21 +124,31 @@ class TextKind(Answer):
         texts = list(values)
         if not texts:
             raise BadInput("no readable text among the training rows")
-        if asked.tokenizer is None:
-            tokenizer = fit_tokenizer(texts, asked.tokens, asked.vocab, asked.min_count, asked.lowercase)
+        offset = OFFSET  # of a tokenizer that is not ours
+        if asked.tokenizer is not None:
+            tokenizer = read_tokenizer(Path(asked.tokenizer).expanduser())
+        elif recipe.model.name.startswith("hf:"):
+            tokenizer = hub_tokenizer(recipe.model.name.removeprefix("hf:"))
         else:
-            tokenizer = read_tokenizer(Path(asked.tokenizer))
-        encoded = [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
+            tokenizer = fit_tokenizer(texts, asked.tokens, asked.vocab, asked.min_count, asked.lowercase)
+            offset = 0
+        encoded = [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=offset > 0)]
         lengths = [len(ids) for ids in encoded]
         cut = sum(length > asked.max_tokens for length in lengths)
         longest = min(asked.max_tokens, max(lengths))
         return {
             "tokenizer": tokenizer.to_str(),
-            "vocab": tokenizer.get_vocab_size(),
+            "vocab": tokenizer.get_vocab_size() + offset,
+            "offset": offset,
             "max_tokens": longest,
             "cut": cut,
             "unigram": _unigram(tokenizer, encoded),
         }
+
+    @property
+    def offset(self) -> int:
+        """What is added to the tokenizer's numbers, so that our first four tokens are the same everywhere."""
+        return int(self.state["offset"])
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -144,7 +166,8 @@ class TextKind(Answer):
 
     def encode(self, value: str) -> Tensor:
         """(L,) token numbers. Text of nothing the tokenizer keeps is one unknown token."""
-        return torch.tensor(self.tokenizer.encode(value, add_special_tokens=False).ids or [UNKNOWN])
+        ids = self.tokenizer.encode(value, add_special_tokens=self.offset > 0).ids
+        return torch.tensor(ids) + self.offset if ids else torch.tensor([UNKNOWN])
 
     def encode_cut(self, value: str) -> Tensor:
         """As `encode`, cut to the longest row that a network of bounded length is made for."""
@@ -154,12 +177,13 @@ class TextKind(Answer):
         """The text of token numbers, up to the first end."""
         kept = list(tokens)
         kept = kept[: kept.index(END)] if END in kept else kept
-        return self.tokenizer.decode([token for token in kept if token > END])
+        return self.tokenizer.decode([token - self.offset for token in kept if token > END])
 
     @cached_property
     def bytes_of_tokens(self) -> Tensor:
         """(V,) UTF-8 bytes that each token stands for."""
-        return torch.tensor(token_bytes(self.tokenizer), dtype=torch.float32)
+        sizes = [0] * self.offset + token_bytes(self.tokenizer)
+        return torch.tensor(sizes, dtype=torch.float32)
 
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:
@@ -222,7 +246,8 @@ class TextKind(Answer):
     def notes(self, value: str) -> list[str]:
         notes = []
         encoded = self.tokenizer.encode(value, add_special_tokens=False)
-        unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == 1]
+        unk = UNKNOWN if not self.offset else next(filter(None, map(self.tokenizer.token_to_id, _UNKNOWNS)), -1)
+        unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == unk]
         if unknown:
             shown = ", ".join(repr(part) for part in dict.fromkeys(unknown[:5]))
             notes.append(f"{len(unknown)} of {len(encoded.ids)} tokens are unknown to this network: {shown}")

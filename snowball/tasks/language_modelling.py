@@ -13,14 +13,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..design.decoding import sample
+from ..design.hf import PREFIX, HFLanguageModel, begin_pretrained, keep_config
 from ..design.text import NetworkSection, RecurrentLanguageModel, TransformerLanguageModel
-from ..finding import BadInput, nearest
+from ..finding import BadInput, Finding, nearest
 from ..kind import Batch, Block, Metric, Unreadable
 from ..kinds.text import PAD, TextKind
 from ..recipe import Recipe, Section
 from ..rng import mix
 from ..table import Column, Table
-from ..task import Task
+from ..task import Schema, Task
 
 __all__ = ["LanguageModelling", "LanguageSection"]
 
@@ -75,11 +76,23 @@ class LanguageModelling(Task):
 
     @classmethod
     def networks(cls) -> dict[str, str]:
-        return NETWORKS
+        return {**NETWORKS, "hf:NAME": "any causal language model of Hugging Face's transformers, by name or folder"}
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
         name = asked.get("model.name", "auto")
+        if str(name).startswith(PREFIX):
+            return {
+                "model.name": name,
+                "text.max_tokens": 1_000_000,
+                "data.val": 0.05,
+                "data.test": 0.05,
+                "optim.lr": 5e-5,
+                "schedule.warmup": 0.1,
+                "train.batch_size": 8,
+                "train.epochs": 3,
+                "train.clip": 1.0,
+            }
         if name not in ("auto", *NETWORKS):
             raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
         name = "gpt" if name == "auto" else name
@@ -125,6 +138,13 @@ class LanguageModelling(Task):
 
         return Table(table.name, {column.name: Column(column.name, "text", texts)}, splits, where, table.defaults)
 
+    @classmethod
+    def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
+        return keep_config(super().fit(table, recipe, train_rows), "text", recipe.model.name)
+
+    def begin(self, model: nn.Module) -> list[Finding]:
+        return begin_pretrained(model, self.recipe.model.name)
+
     @property
     def window(self) -> int | None:
         return self.recipe[LanguageSection].context
@@ -136,6 +156,8 @@ class LanguageModelling(Task):
 
     def model(self) -> nn.Module:
         asked, size = self.recipe.model, self.recipe[NetworkSection]
+        if asked.name.startswith(PREFIX):
+            return HFLanguageModel(self._text.state["config"], self._text.offset)
         assert size.layers and size.width and size.heads and size.hidden  # `defaults` filled them in
         vocab = self._text.num_outputs
         if asked.name == "gpt":
@@ -171,12 +193,17 @@ class LanguageModelling(Task):
         with torch.device("meta"):
             return self.model()
 
+    @property
+    def _network_forgets(self) -> bool:
+        """Whether the network sees no more than its context; a recurrent one carries all it read along."""
+        return self.recipe.model.name == "gpt" or self.recipe.model.name.startswith(PREFIX)
+
     def stream(self, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
         """A continuation, piece by piece: whole characters only, however many tokens they take."""
         options = self.options
         assert isinstance(options, LanguageOptions)
         prompt = self.encode_given(given)["text"]
-        context = self.recipe[LanguageSection].context if self.recipe.model.name == "gpt" else None
+        context = self.recipe[LanguageSection].context if self._network_forgets else None
         tokens = sample(
             model,
             prompt,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..design.hf import PREFIX, HFClassifier, begin_pretrained, keep_config
 from ..design.text import NetworkSection, TextClassifier, classifier_body
-from ..finding import BadInput, nearest
+from ..finding import BadInput, Finding, nearest
 from ..kinds.text import TextKind
-from ..recipe import Section
+from ..recipe import Recipe, Section
 from ..table import Table
-from ..task import Task
+from ..task import Schema, Task
 
 __all__ = ["TextClassification"]
 
@@ -36,11 +37,21 @@ class TextClassification(Task):
 
     @classmethod
     def networks(cls) -> dict[str, str]:
-        return NETWORKS
+        return {**NETWORKS, "hf:NAME": "any text network of Hugging Face's transformers, by name or folder"}
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
         name = asked.get("model.name", "auto")
+        if str(name).startswith(PREFIX):
+            return {
+                "model.name": name,
+                "model.dropout": 0.1,
+                "optim.lr": 5e-5,
+                "schedule.warmup": 0.1,
+                "train.batch_size": 32,
+                "train.epochs": 3,
+                "train.clip": 1.0,
+            }
         if name not in ("auto", *NETWORKS):
             raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
         name = "cnn" if name == "auto" else name
@@ -67,8 +78,17 @@ class TextClassification(Task):
         assert isinstance(kind, TextKind)
         return kind
 
+    @classmethod
+    def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
+        return keep_config(super().fit(table, recipe, train_rows), "text", recipe.model.name)
+
+    def begin(self, model: nn.Module) -> list[Finding]:
+        return begin_pretrained(model, self.recipe.model.name)
+
     def model(self) -> nn.Module:
         asked, size = self.recipe.model, self.recipe[NetworkSection]
+        if asked.name.startswith(PREFIX):
+            return HFClassifier(self._text.state["config"], self._text.offset, self.answer_kind.num_outputs, asked.dropout)
         assert size.layers and size.width and size.heads and size.hidden  # `defaults` filled them in
         longest = self._text.state["max_tokens"]
         body = classifier_body(asked.name, size.width, size.layers, size.heads, size.hidden, asked.dropout, longest)

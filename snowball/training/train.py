@@ -66,7 +66,7 @@ def train(
     trainer = _new_trainer(task, encoded, splits, device)
     if run is None:
         run = Run.create(output, task.recipe, task.schema, environment(device))
-        found = audit_prepared(prepared)
+        found = [*task.begin(trainer.model), *audit_prepared(prepared)]
         display.findings("audit", found, run.recipe.waive)
         run.gate("audit", found)
         if task.recipe.train.preflight:
