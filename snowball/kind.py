@@ -76,6 +76,8 @@ class Kind(ABC):
     sections: ClassVar[tuple[type[Section], ...]] = ()
     suffixes: ClassVar[frozenset[str]] = frozenset()
     """File name endings of this kind, in lower case."""
+    reads_paths: ClassVar[bool] = True
+    """Whether `read` opens a str as a path; a server gives such a kind nothing but bytes."""
     padding: ClassVar[int | None] = None
     """Rows of this kind differ in their first dimension, and are padded at its end with this. None: one shape."""
     fit_rows: ClassVar[int | None] = 2000

@@ -113,6 +113,8 @@ class Task(ABC):
     """Whether `stream` gives an answer piece by piece."""
     sample: ClassVar[str]
     """The embedded sample that shows this task without a network."""
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3}
+    """Recipe values with which a training on the sample takes seconds, and still learns: for the conformance suite."""
     known_failures: ClassVar[Mapping[str, str]] = {}
     """Check of the conformance suite -> why this task fails it, see testing.py."""
 
@@ -294,6 +296,10 @@ class Task(ABC):
     def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
         """Tables and plots for the report."""
         return self.answer_kind.blocks(predictions, answers)
+
+    def notes(self, given: Mapping[str, Any]) -> list[str]:
+        """What a person should know of a row that is to be answered, such as what the network cannot see of it."""
+        return [note for role, value in given.items() for note in self.kinds[role].notes(value)]
 
     def draw(self, given: Mapping[str, Any]) -> Image.Image | str:
         """A row as a report shows it; the first thing given stands for it."""

@@ -23,8 +23,9 @@ from ..finding import nearest
 from ..kind import Unreadable
 from ..task import Task
 
-__all__ = ["Batcher", "Metrics", "Predictions", "QueueFull", "accepted"]
+__all__ = ["Batcher", "Metrics", "Predictions", "QueueFull", "accepted", "check_names", "readable"]
 
+BUSY = "too many predictions in progress: try again"
 Cells = dict[str, bytes | str]
 """role -> the bytes of an upload or the text of a field, not yet read"""
 Row = TypeVar("Row")
@@ -42,7 +43,7 @@ async def read_cells(request: Request, task: Task, max_inputs: int, max_bytes: i
             fields: dict[str, list[bytes | str]] = {}
             for name, value in form.multi_items():
                 fields.setdefault(name, []).append(await value.read() if isinstance(value, UploadFile) else value)
-        _check_names(fields, task)
+        check_names(fields, task)
         counts = {name: len(values) for name, values in fields.items()}
         if len(set(counts.values())) != 1 or max(counts.values()) > max_inputs:
             raise HTTPException(400, f"1 to {max_inputs} of each field, as many of one as of another; got {counts}")
@@ -77,14 +78,14 @@ def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
         if not isinstance(one, dict):
             form = ", ".join(f'"{role}": "..."' for role in task.given)
             raise HTTPException(400, f"an input is an object: {{{form}}}")
-        _check_names(one, task)
+        check_names(one, task)
         for role, cell in one.items():
             if not isinstance(cell, str):
                 raise HTTPException(400, f"{role}: not a string (a file is sent base64 encoded)")
     return inputs
 
 
-def _check_names(found: Mapping[str, Any], task: Task) -> None:
+def check_names(found: Mapping[str, Any], task: Task) -> None:
     known = f"the fields are {', '.join(task.given)}"
     for name in found:
         if name not in task.given:
@@ -95,19 +96,28 @@ def _check_names(found: Mapping[str, Any], task: Task) -> None:
 
 
 def encode(task: Task, cells: Cells, where: str = "") -> dict[str, Any]:
-    """One input as tensors; `where` begins the line of an error. A kind that lives in files gets bytes only: its
-    `read` would open a text as a path."""
+    """One input as tensors; `where` begins the line of an error."""
+    try:
+        return task.encode_given(readable(task, cells))
+    except Unreadable as error:
+        raise HTTPException(400, f"{where}{error}") from None
+
+
+def readable(task: Task, cells: Cells) -> dict[str, Any]:
+    """Raw values of a request's cells. A kind that lives in files gets bytes only: its `read` would open a text as a
+    path. Raises Unreadable, naming the field.
+    """
     given = {}
     for role, cell in cells.items():
         kind = type(task.kinds[role])
         try:
             value = kind.from_request(cell)
-            if kind.suffixes and not isinstance(value, bytes):
+            if kind.suffixes and kind.reads_paths and not isinstance(value, bytes):
                 raise Unreadable("not the bytes of a file")
             given[role] = kind.read(value)
         except Unreadable as error:
-            raise HTTPException(400, f"{where}{role}: {error}") from None
-    return task.encode_given(given)
+            raise Unreadable(f"{role}: {error}") from None
+    return given
 
 
 class QueueFull(Exception):
@@ -234,24 +244,30 @@ class Predictions:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, max_inputs: int, max_bytes: int) -> list[dict[str, Any]]:
-        busy = HTTPException(503, "too many predictions in progress: try again", {"Retry-After": "1"})
+        with self.busy():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    cells = await read_cells(request, self.task, max_inputs, max_bytes)
+                    with self._batcher.arriving():
+                        rows = await self._encode(cells)
+                    return await self._batcher.submit(rows)
+            except TimeoutError:
+                raise HTTPException(504, f"not answered within {self._timeout_s:g} s") from None
+            except QueueFull:
+                raise HTTPException(503, BUSY, {"Retry-After": "1"}) from None
+            except ClientDisconnect:
+                raise HTTPException(400, "the request ended before its body did") from None
+            except asyncio.CancelledError:
+                raise HTTPException(503, "the server is stopping", {"Retry-After": "1"}) from None
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count one more prediction in progress; refused where there are too many."""
         if self.in_progress >= self._max_concurrency:
-            raise busy
+            raise HTTPException(503, BUSY, {"Retry-After": "1"})
         self.in_progress += 1
         try:
-            async with asyncio.timeout(self._timeout_s):
-                cells = await read_cells(request, self.task, max_inputs, max_bytes)
-                with self._batcher.arriving():
-                    rows = await self._encode(cells)
-                return await self._batcher.submit(rows)
-        except TimeoutError:
-            raise HTTPException(504, f"not answered within {self._timeout_s:g} s") from None
-        except QueueFull:
-            raise busy from None
-        except ClientDisconnect:
-            raise HTTPException(400, "the request ended before its body did") from None
-        except asyncio.CancelledError:
-            raise HTTPException(503, "the server is stopping", {"Retry-After": "1"}) from None
+            yield
         finally:
             self.in_progress -= 1
 

@@ -27,7 +27,7 @@ __all__ = ["EVERY", "Guard", "refusal"]
 NUMERIC = re.compile(r"\d+(\.\d+)*|\[[0-9a-f:.]+\]")  # an address in a URL, which no name can look like
 EVERY = ("0.0.0.0", "::")  # hosts that stand for every interface
 PAGES = ("/", "/docs")  # a browser opens these by address, so they take ?token= as well
-PATHS = frozenset((*PAGES, "/predict", "/health", "/metrics", "/openapi.json"))
+PATHS = frozenset((*PAGES, "/predict", "/stream", "/health", "/metrics", "/openapi.json"))
 HEADERS = {  # of every response; pages bring their own Content-Security-Policy
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

@@ -12,7 +12,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from errno import EADDRINUSE
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
@@ -35,6 +35,7 @@ from .batcher import Batcher, Metrics, Predictions, accepted
 from .export import export_run
 from .guard import EVERY, Guard, refusal
 from .session import OnnxPredictor
+from .streams import read_stream_request, write_events
 from .templates import page, render
 
 __all__ = ["ServeSection", "build_app", "serve_run"]
@@ -65,6 +66,8 @@ class ServeSection(Section):
     """Predictions in progress; more are refused with 503 and Retry-After."""
     timeout_s: float = Field(10, gt=0)
     """Seconds a prediction may take, its upload included."""
+    stream_s: float = Field(60, gt=0)
+    """Seconds after which an answer that is written piece by piece is ended."""
     threads: int = Field(0, ge=0)
     """Threads of the session. 0: all cores but one, which is left to the requests."""
 
@@ -100,7 +103,27 @@ def build_app(predictor: OnnxPredictor, section: ServeSection, about: Mapping[st
     )
     app.add_middleware(Guard, section=section, metrics=metrics)
     _add_routes(app, section, predictions, metrics, dict(about))
+    if predictor.task.streams:
+        _add_stream(app, section, predictions, predictor)
     return app
+
+
+def _add_stream(app: FastAPI, section: ServeSection, predictions: Predictions, predictor: OnnxPredictor) -> None:
+    about = "Continue a text: `{\"text\": ..., \"options\": {\"tokens\": 50}}`; pieces come as server-sent events"
+
+    @app.post("/stream", summary=about, response_class=StreamingResponse)
+    async def stream(request: Request) -> Response:
+        given, options = await read_stream_request(request, predictor)
+        busy = predictions.busy()
+        busy.__enter__()  # until the last piece is written, or the reader has gone
+
+        def events() -> Iterator[str]:
+            try:
+                yield from write_events(predictor, given, options, section.stream_s)
+            finally:
+                busy.__exit__(None, None, None)
+
+        return StreamingResponse(events(), media_type="text/event-stream")
 
 
 def _add_routes(
@@ -111,7 +134,8 @@ def _add_routes(
         "roles": {role: task.kinds[role] for role in task.given},
         "accepted": accepted(task),
         "about": about,
-        "example": task.answer_kind.baseline(),
+        "example": task.baseline(),
+        "streams": task.streams,
         "section": section,
     }
     described = json.loads(render("predict.json", shown))

@@ -46,7 +46,7 @@ def predict_inputs(
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
         for value, answer in zip(values, found, strict=True):
-            if notes := kind.notes(value):
+            if notes := task.notes({role: value}):
                 answer["notes"] = notes
             if task.streams:
                 pieces = []

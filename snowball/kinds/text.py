@@ -77,6 +77,7 @@ class TextKind(Answer):
     key = "text"
     sections = (TextSection,)
     suffixes: ClassVar[frozenset[str]] = frozenset((".txt",))
+    reads_paths: ClassVar[bool] = False
     padding: ClassVar[int | None] = PAD
     fit_rows: ClassVar[int | None] = None
     metric: ClassVar[Metric] = Metric("perplexity", "min")

@@ -73,6 +73,16 @@ class LanguageModelling(Task):
     parts: ClassVar[tuple[str, ...]] = ("step",)
     streams: ClassVar[bool] = True
     sample = "pydoc"
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 1,
+        "train.batch_size": 64,
+        "network.layers": 1,
+        "network.width": 32,
+        "network.heads": 2,
+        "network.hidden": 64,
+        "language.context": 32,
+        "optim.lr": 0.01,
+    }
 
     @classmethod
     def networks(cls) -> dict[str, str]:
@@ -167,6 +177,11 @@ class LanguageModelling(Task):
             )
         return RecurrentLanguageModel(asked.name, vocab, size.layers, size.width, asked.dropout)
 
+    def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What is given is the answer, encoded once."""
+        encoded = self.encode_given(given)
+        return encoded, encoded
+
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = model(text=batch.inputs["text"][:, :-1])
         return outputs
@@ -223,6 +238,12 @@ class LanguageModelling(Task):
             if not text.endswith("\ufffd"):
                 yield text[shown:]
                 shown = len(text)
+
+    def notes(self, given: Mapping[str, Any]) -> list[str]:
+        context = self.recipe[LanguageSection].context
+        length = len(self.encode_given(given)["text"])
+        own = [f"the text has {length:,} tokens, of which a continuation sees the last {context:,}"]
+        return super().notes(given) + (own if self._network_forgets and length > context else [])
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         answers = []

@@ -34,6 +34,7 @@ class TextClassification(Task):
     answer = ("label", "label")
     sections: ClassVar[tuple[type[Section], ...]] = (NetworkSection,)
     sample = "docstrings"
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "network.width": 50, "network.hidden": 30, "optim.lr": 0.003}
 
     @classmethod
     def networks(cls) -> dict[str, str]:

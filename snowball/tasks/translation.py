@@ -53,6 +53,18 @@ class Translation(Task):
     options_type: ClassVar[type[Section] | None] = TranslationOptions
     parts: ClassVar[tuple[str, ...]] = ("encode", "step")
     sample = "numbers"
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 3,
+        "train.batch_size": 32,
+        "train.ema": 0.9,
+        "model.dropout": 0.1,
+        "network.layers": 1,
+        "network.width": 64,
+        "network.heads": 2,
+        "network.hidden": 64,
+        "text.vocab": 400,
+        "optim.lr": 0.005,
+    }
 
     @classmethod
     def networks(cls) -> dict[str, str]:
