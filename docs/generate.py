@@ -75,6 +75,9 @@ def recipe_reference() -> str:
         lines += [f"# For {task.name}", ""]
         for section in task.section_types():
             lines += [] if section in SHARED else rows(section)
+        if task.options_type is not None:
+            lines += ["What may be asked of an answer, at `snowball predict`; not part of the recipe:", ""]
+            lines += rows(task.options_type)
         for name, values in task.presets.items():
             lines += [f"`preset={name}` is " + ", ".join(f"`{key}={value}`" for key, value in values.items()) + ".", ""]
     return "\n".join([*lines, "# For `snowball serve`", "", *rows(ServeSection)])

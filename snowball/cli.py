@@ -62,9 +62,11 @@ def _train(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _next_commands(run: Any) -> list[str]:
+    task = run.task()
+    kind = task.kinds[next(iter(task.given))]
     return [
         f"  open      {run.path}/report.html",
-        f"  predict   snowball predict {run.path} FILE",
+        f"  predict   snowball predict {run.path} {'FILE' if kind.reads_paths else 'TEXT'}",
         f"  export    snowball export {run.path} -o model.onnx",
         f"  serve     snowball serve {run.path}",
     ]

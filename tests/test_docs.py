@@ -20,18 +20,19 @@ def blocks(name: str) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in BLOCK.finditer((ROOT / name).read_text(encoding="utf-8"))]
 
 
-def test_the_tutorial_runs_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "made"), [("docs/tutorial.md", "own.onnx"), ("docs/text.md", "numbers.step.onnx")])
+def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for language, text in blocks("docs/tutorial.md"):
+    for language, text in blocks(name):
         if language == "python":
-            exec(compile(text, "docs/tutorial.md", "exec"), names)  # noqa: S102 (our own documentation)
+            exec(compile(text, name, "exec"), names)  # noqa: S102 (our own documentation)
             continue
         for line in text.splitlines():
             program, *words = shlex.split(line)
             assert program == "snowball"
             assert main(words) == 0, line
-    assert (tmp_path / "own.onnx").is_file()
+    assert (tmp_path / made).is_file()
 
 
 def test_the_readmes_python_runs_and_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

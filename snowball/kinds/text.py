@@ -21,8 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Answer, Block, Metric, Unreadable
+from ..kind import Answer, Batch, Blend, Block, Metric, Unreadable
 from ..recipe import Recipe, Section
+from ..rng import SampleRandom
 from ._tokenizer import (
     BEGIN,
     END,
@@ -39,7 +40,7 @@ from ._tokenizer import (
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["BEGIN", "END", "PAD", "TextKind", "TextSection"]
+__all__ = ["BEGIN", "END", "PAD", "TextAugment", "TextKind", "TextSection"]
 
 MAX_CHARACTERS = 1 << 30
 SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated similarity is at most 0.09
@@ -70,12 +71,21 @@ class TextSection(Section):
     """Label smoothing of text answers: this share of each target token is spread over the vocabulary."""
 
 
+class TextAugment(Section):
+    """How text is varied while training."""
+
+    key = "augment"
+
+    drop: float = Field(0.0, ge=0, lt=1)
+    """The share of given tokens that are made unknown, drawn anew at every visit (Iyyer et al., 2015)."""
+
+
 class TextKind(Answer):
     """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, which is added to its numbers; `max_tokens`; `cut`, the training rows that were longer; and
     `unigram`, the surprise of one who knows only how frequent each token is."""
 
     key = "text"
-    sections = (TextSection,)
+    sections = (TextSection, TextAugment)
     suffixes: ClassVar[frozenset[str]] = frozenset((".txt",))
     reads_paths: ClassVar[bool] = False
     padding: ClassVar[int | None] = PAD
@@ -173,6 +183,14 @@ class TextKind(Answer):
     def encode_cut(self, value: str) -> Tensor:
         """As `encode`, cut to the longest row that a network of bounded length is made for."""
         return self.encode(value)[: self.state["max_tokens"]]
+
+    def augment(self, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+        share = self.recipe[TextAugment].drop
+        if not share:
+            return batch
+        tokens = batch.inputs[role]
+        dropped = (rng.uniform(tokens.shape[1]) < share) & (tokens != PAD)
+        return Batch({**batch.inputs, role: tokens.masked_fill(dropped, UNKNOWN)}, batch.targets, batch.index)
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of token numbers, up to the first end."""

@@ -79,6 +79,10 @@ class Totals:
         self._fold()
         return dict(self._sums)
 
+    def counted(self) -> int:
+        """What all losses so far were the means over: rows, or tokens."""
+        return int(self.state()["loss"][1])
+
     def load(self, sums: Mapping[str, Tensor]) -> None:
         self._sums = dict(sums)
 
@@ -223,6 +227,8 @@ class Trainer:
         num_rows = len(self.splits["train"]) * steps / self.steps_per_epoch
         speed = {"seconds": seconds, "val_seconds": time.perf_counter() - started}
         speed |= {"ms_per_step": 1000 * seconds / max(1, steps), "samples_per_second": num_rows / seconds}
+        if (counted := self.totals.counted()) != self.epochs.num_rows:  # a row holds many answers: tokens
+            speed["tokens_per_second"] = counted * steps / self.steps_per_epoch / seconds
         metric = self.task.metric
         value, loss = validated[metric.name], validated["loss"]
         better = metric.better(value, at.best) or (value == at.best and loss < at.best_loss)

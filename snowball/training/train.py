@@ -163,7 +163,8 @@ class _Recorder:
         self._saved = time.monotonic()
         self._metric = name = trainer.task.metric.name
         self._epochs = trainer.recipe.train.epochs
-        display.line(_columns(["epoch", "loss", name, "val_loss", f"val_{name}", "ms/step", "samples/s", "lr"]))
+        rate = "samples/s" if trainer.task.answer_kind.padding is None else "tokens/s"
+        display.line(_columns(["epoch", "loss", name, "val_loss", f"val_{name}", "ms/step", rate, "lr"]))
 
     def stepped(self, trainer: Trainer, rows: int) -> None:
         self._display.advance()
@@ -176,7 +177,8 @@ class _Recorder:
         if row["event"] == "epoch":
             name = self._metric
             values = [f"{row[key]:.4f}" for key in ("loss", name, "val_loss", f"val_{name}")]
-            speed = [f"{row['ms_per_step']:.2f}", f"{row['samples_per_second']:.0f}", f"{row['lr']:.2e}"]
+            rate = row.get("tokens_per_second", row["samples_per_second"])
+            speed = [f"{row['ms_per_step']:.2f}", f"{rate:.0f}", f"{row['lr']:.2e}"]
             done = f"{row['epoch'] + 1}/{self._epochs}"
             self._display.line(_columns([done, *values, *speed]) + (" best" if row["best"] else ""))
         else:
