@@ -81,6 +81,8 @@ class TrainSection(Section):
 
     epochs: int = Field(10, ge=1)
     """How many times every training row is seen."""
+    steps: int | None = Field(None, ge=1)
+    """Stop after this many steps of the optimiser, whatever `epochs` says; the schedule ends there too."""
     batch_size: int = Field(64, ge=1)
     """Rows in a step, before accumulation."""
     accumulate: int = Field(1, ge=1)

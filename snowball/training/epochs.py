@@ -26,7 +26,6 @@ class Epochs:
         unequal = lengths is not None and len(rows) > 0 and bool((lengths[rows] != lengths[rows[:1]]).any())
         self._lengths = lengths if unequal else None
         self._size = recipe.batch_size * recipe.accumulate
-        self.num_rows = len(rows)
         self.num_steps = len(_parts(rows, self._size))
 
     def steps(self, epoch: int) -> Iterator[Tensor]:

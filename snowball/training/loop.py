@@ -153,7 +153,8 @@ class Trainer:
         self._forward = torch.compile(task.forward) if self.recipe.train.compile else task.forward
         self.epochs = Epochs(splits["train"], encoded.lengths, self._train)
         self.steps_per_epoch = self.epochs.num_steps
-        self.num_steps = self.steps_per_epoch * self.recipe.train.epochs
+        self.num_steps = self._train.steps or self.steps_per_epoch * self._train.epochs
+        self.num_epochs = math.ceil(self.num_steps / self.steps_per_epoch)
 
     @property
     def step(self) -> int:
@@ -169,17 +170,19 @@ class Trainer:
 
     def run(self, listener: Listener) -> None:
         train, at = self._train, self.progress
-        while at.epoch < train.epochs and not self._out_of_patience():
+        while at.epoch < self.num_epochs and not self._out_of_patience():
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
             log_every = max(1, self.num_steps // LOGGED_STEPS)
-            for rows in islice(self.epochs.steps(at.epoch), at.step_in_epoch, None):
+            steps = min(self.steps_per_epoch, self.num_steps - at.epoch * self.steps_per_epoch)  # the last may be short
+            for rows in islice(self.epochs.steps(at.epoch), at.step_in_epoch, steps):
                 lr = self._set_lr(self.step, val_losses)
                 self._update(rows)
                 at.step_in_epoch += 1
                 if self.step % log_every == 0:
-                    self._log(listener, {"event": "step", **self.totals.means(), "lr": lr})
+                    elapsed = time.perf_counter() - started
+                    self._log(listener, {"event": "step", **self.totals.means(), "lr": lr, "elapsed": elapsed})
                 listener.stepped(self, len(rows))
                 if listener.stopping():
                     return
@@ -227,8 +230,8 @@ class Trainer:
         num_rows = len(self.splits["train"]) * steps / self.steps_per_epoch
         speed = {"seconds": seconds, "val_seconds": time.perf_counter() - started}
         speed |= {"ms_per_step": 1000 * seconds / max(1, steps), "samples_per_second": num_rows / seconds}
-        if (counted := self.totals.counted()) != self.epochs.num_rows:  # a row holds many answers: tokens
-            speed["tokens_per_second"] = counted * steps / self.steps_per_epoch / seconds
+        if self.task.answer_kind.padding is not None:  # a row holds many answers: tokens
+            speed["tokens_per_second"] = self.totals.counted() * steps / at.step_in_epoch / seconds
         metric = self.task.metric
         value, loss = validated[metric.name], validated["loss"]
         better = metric.better(value, at.best) or (value == at.best and loss < at.best_loss)

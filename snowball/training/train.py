@@ -162,7 +162,7 @@ class _Recorder:
         self._every = trainer.recipe.train.checkpoint_seconds
         self._saved = time.monotonic()
         self._metric = name = trainer.task.metric.name
-        self._epochs = trainer.recipe.train.epochs
+        self._epochs = trainer.num_epochs
         rate = "samples/s" if trainer.task.answer_kind.padding is None else "tokens/s"
         display.line(_columns(["epoch", "loss", name, "val_loss", f"val_{name}", "ms/step", rate, "lr"]))
 
