@@ -56,7 +56,7 @@ class TextClassification(Task):
         if name not in ("auto", *NETWORKS):
             raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
         name = "cnn" if name == "auto" else name
-        sizes = {"cnn": (1, 200, 1, 100), "transformer": (2, 128, 4, 512)}.get(name, (1, 200, 1, 128))
+        sizes = {"cnn": (1, 300, 1, 100), "transformer": (2, 128, 4, 512)}.get(name, (1, 200, 1, 128))
         return {
             "model.name": name,
             "model.dropout": 0.5,
@@ -64,6 +64,10 @@ class TextClassification(Task):
             "text.vocab": 30_000,
             "text.lowercase": True,
             **dict(zip([f"network.{key}" for key in ("layers", "width", "heads", "hidden")], sizes, strict=True)),
+            # Chosen on TREC's validation rows, two seeds (2026-11-24): together 0.3 points above Kim's own recipe.
+            "augment.drop": 0.1,
+            "label.smoothing": 0.1,
+            "train.ema": 0.99,
             "optim.lr": 0.001,
             "schedule.name": "onecycle",
             "train.batch_size": 50,

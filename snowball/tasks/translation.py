@@ -83,17 +83,19 @@ class Translation(Task):
             "text.vocab": 5000,
             "text.smoothing": 0.1,
             "text.max_tokens": 128,
-            "network.layers": 1 if recurrent else 3,
-            "network.width": 192,
+            # Small and well regularised: on 30,000 sentences larger networks only learn them by heart (Wu et al., 2021).
+            "network.layers": 1 if recurrent else 4,
+            "network.width": 256 if recurrent else 128,
             "network.heads": 4,
-            "network.hidden": 512,
-            "optim.lr": 0.001,
+            "network.hidden": 256,
+            "optim.lr": 0.002 if recurrent else 0.003,
             "optim.betas": (0.9, 0.98),
             "schedule.name": "cosine",
             "schedule.warmup": 0.1,
             "train.clip": 1.0,
             "train.ema": 0.998,
-            "train.epochs": 30,
+            "train.batch_size": 128 if len(table) > 10_000 else 32,
+            "train.epochs": 20,
         }
 
     @classmethod

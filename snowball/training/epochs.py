@@ -15,7 +15,7 @@ from ..rng import epoch_order, mix
 
 __all__ = ["Epochs", "by_length", "padding_waste"]
 
-POOL = 64  # steps whose rows are sorted together: wide enough for little padding, narrow enough to keep chance in batches
+POOL = 256  # steps whose rows are sorted together: 12 % of Multi30k was padding at 64, 5 % is at 256
 
 
 class Epochs:
