@@ -70,7 +70,8 @@ def _byte_pairs(texts: Iterable[str], vocab: int, min_count: int, lowercase: boo
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts if vocab else [], trainer)
-    return tokenizer
+    # The trainer makes its special tokens match in text: someone's "[PAD]" would be padding, their "[END]" the end.
+    return Tokenizer.from_str(json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}))
 
 
 def open_tokenizer(text: str) -> Tokenizer:
