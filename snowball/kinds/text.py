@@ -265,7 +265,8 @@ class TextKind(Answer):
     def notes(self, value: str) -> list[str]:
         notes = []
         encoded = self.tokenizer.encode(value, add_special_tokens=False)
-        unk = UNKNOWN if not self.offset else next(filter(None, map(self.tokenizer.token_to_id, _UNKNOWNS)), -1)
+        known = map(self.tokenizer.token_to_id, _UNKNOWNS)
+        unk = UNKNOWN if not self.offset else next((number for number in known if number is not None), -1)
         unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == unk]
         if unknown:
             shown = ", ".join(repr(part) for part in dict.fromkeys(unknown[:5]))
