@@ -146,7 +146,7 @@ class TextKind(Answer):
         encoded = [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=offset > 0)]
         lengths = [len(ids) for ids in encoded]
         cut = sum(length > asked.max_tokens for length in lengths)
-        longest = min(asked.max_tokens, max(lengths))
+        longest = min(asked.max_tokens, max(1, max(lengths)))  # at least the unknown token
         return {
             "tokenizer": tokenizer.to_str(),
             "vocab": tokenizer.get_vocab_size() + offset,
