@@ -32,6 +32,7 @@ from ._tokenizer import (
     UNKNOWN,
     fit_tokenizer,
     hub_tokenizer,
+    num_tokens,
     open_tokenizer,
     read_tokenizer,
     token_bytes,
@@ -149,7 +150,7 @@ class TextKind(Answer):
         longest = min(asked.max_tokens, max(1, max(lengths)))  # at least the unknown token
         return {
             "tokenizer": tokenizer.to_str(),
-            "vocab": tokenizer.get_vocab_size() + offset,
+            "vocab": num_tokens(tokenizer) + offset,
             "offset": offset,
             "max_tokens": longest,
             "cut": cut,
