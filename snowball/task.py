@@ -170,7 +170,7 @@ class Task(ABC):
         picked: dict[str, Column] = {}
         for role, kind in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
             name = named.get(role)
-            taken = {column.name for column in picked.values()}
+            taken = {column.name for column in picked.values()} | {n for other, n in named.items() if other != role}
             matching = [c for c in table.columns.values() if c.kind == kind and c.name not in taken]
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")

@@ -339,7 +339,7 @@ def test_pictures_of_every_size_and_mode_go_the_whole_way() -> None:
 
 def test_listings() -> None:
     assert "digits" in command("data")[1]["data"]
-    assert "simple_cnn" in command("models")[1]["models"]
+    assert "simple_cnn" in command("models")[1]["models"]["image-classification"]
 
 
 def test_debug_shows_the_traceback() -> None:

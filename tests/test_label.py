@@ -113,5 +113,5 @@ def test_baseline_is_the_commonest_training_class() -> None:
 
 def test_audit_names_imbalance_and_rare_classes() -> None:
     facts = [{"label": "a"}] * 100 + [{"label": "b"}] * 3
-    assert {finding.check for finding in LabelKind.audit(facts)} == {"class-imbalance", "rare-classes"}
-    assert not LabelKind.audit([{"label": "a"}] * 20 + [{"label": "b"}] * 10)
+    assert {finding.check for finding in kind().audit(facts)} == {"class-imbalance", "rare-classes"}
+    assert not kind().audit([{"label": "a"}] * 20 + [{"label": "b"}] * 10)

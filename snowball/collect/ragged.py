@@ -49,8 +49,9 @@ class RaggedRows:
         """These rows cut into windows of `size` + 1 entries at most, and the row (W,) that each is from.
 
         Each begins with the entry that the one before ends with: every entry but a row's first is predicted once.
+        A row of one entry has nothing to predict, and no window.
         """
-        spans = (self.lengths[rows] - 1).clamp(min=1)  # what there is to predict
+        spans = (self.lengths[rows] - 1).clamp(min=0)  # what there is to predict
         counts = (spans + size - 1) // size
         home = torch.repeat_interleave(rows, counts)
         first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)

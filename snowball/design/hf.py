@@ -53,13 +53,26 @@ def _config(name: str) -> dict[str, Any]:
     return found
 
 
-def keep_config(schema: Schema, role: str, name: str) -> Schema:
-    """The schema with the configuration of `hf:NAME_OR_FOLDER` beside the role's tokenizer; as it is for other names."""
+def keep_config(schema: Schema, role: str, name: str, asked: str, longest: int | None = None) -> Schema:
+    """The schema with the configuration of `hf:NAME_OR_FOLDER` beside the role's tokenizer; as it is for other names.
+
+    Refuses a source that sees fewer tokens than `longest` (default: the longest row); `asked` is the key that says so.
+    """
     if not name.startswith(PREFIX):
         return schema
     column = schema.columns[role]
     state = {**column.state, "config": _config(name)}
+    limit, longest = _num_positions(state["config"]), longest or state["max_tokens"]
+    if limit is not None and longest > limit:
+        raise BadInput(f"model={name}: sees {limit:,} tokens at most, of {longest:,}: set {asked}={limit}")
     return replace(schema, columns={**schema.columns, role: ColumnSchema(column.column, column.kind, state)})
+
+
+def _num_positions(config: Mapping[str, Any]) -> int | None:
+    """The longest text that a network of learned positions sees; RoBERTa counts its own from behind its padding."""
+    found = config.get("max_position_embeddings") or config.get("n_positions")
+    behind = 1 + int(config.get("pad_token_id") or 0) if "roberta" in str(config.get("model_type")) else 0
+    return int(found) - behind if found else None
 
 
 def _network(kind: str, config: Mapping[str, Any]) -> nn.Module:

@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from ..finding import BadInput
 
-__all__ = ["BEGIN", "END", "OFFSET", "PAD", "UNKNOWN", "fit_tokenizer", "hub_tokenizer", "open_tokenizer", "read_tokenizer", "token_bytes"]
+__all__ = ["BEGIN", "END", "OFFSET", "PAD", "UNKNOWN", "fit_tokenizer", "hub_tokenizer", "num_tokens", "open_tokenizer", "read_tokenizer", "token_bytes"]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 OFFSET = 4  # added to the numbers of a foreign tokenizer, whose first tokens are others
@@ -70,7 +70,8 @@ def _byte_pairs(texts: Iterable[str], vocab: int, min_count: int, lowercase: boo
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts if vocab else [], trainer)
-    return tokenizer
+    # The trainer makes its special tokens match in text: someone's "[PAD]" would be padding, their "[END]" the end.
+    return Tokenizer.from_str(json.dumps({**json.loads(tokenizer.to_str()), "added_tokens": []}))
 
 
 def open_tokenizer(text: str) -> Tokenizer:
@@ -93,21 +94,25 @@ def read_tokenizer(path: Path) -> Tokenizer:
         about = json.loads(text)
         model = about["model"]
         vocab = model["vocab"]
-        kind = model.get("type", "BPE")
+        kind, size = model.get("type", "BPE"), len(vocab)
+        patterns = _patterns(about)
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: not a tokenizer.json of the tokenizers library ({error!r})") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{path}: not a tokenizer.json of the tokenizers library ({reason})") from error
     if kind not in _MODELS:
         raise BadInput(f"{path}: a tokenizer of type {kind!r}; what can be used is one of {', '.join(_MODELS)}")
-    if len(vocab) > MAX_VOCAB:
-        raise BadInput(f"{path}: {len(vocab):,} tokens are more than {MAX_VOCAB:,}")
-    if long := [pattern for pattern in _patterns(about) if len(pattern) > MAX_PATTERN]:
+    if size > MAX_VOCAB:
+        raise BadInput(f"{path}: {size:,} tokens are more than {MAX_VOCAB:,}")
+    if long := [pattern for pattern in patterns if len(pattern) > MAX_PATTERN]:
         raise BadInput(f"{path}: a pattern of {len(long[0]):,} characters; {MAX_PATTERN:,} is the most")
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exceptions
         raise BadInput(f"{path}: not a whole tokenizer: {str(error).splitlines()[0]}") from error
+    if (size := num_tokens(tokenizer)) > MAX_VOCAB:
+        raise BadInput(f"{path}: its tokens have numbers up to {size - 1:,}; {MAX_VOCAB:,} is the most")
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -135,9 +140,14 @@ def _patterns(value: Any) -> list[str]:
     return []
 
 
+def num_tokens(tokenizer: Tokenizer) -> int:
+    """One more than the largest number of a token: a foreign tokenizer may leave numbers out."""
+    return 1 + max(tokenizer.get_vocab().values(), default=-1)
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[int]:
     """UTF-8 bytes that each token stands for; 0 for the special ones."""
     by_byte = isinstance(tokenizer.decoder, decoders.ByteLevel)
-    tokens = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
+    tokens = [tokenizer.id_to_token(number) or "" for number in range(num_tokens(tokenizer))]
     sizes = [len(token) if by_byte else len(token.encode()) for token in tokens]
     return [0 if tokens[number] in SPECIAL else size for number, size in enumerate(sizes)]

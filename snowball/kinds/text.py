@@ -32,6 +32,7 @@ from ._tokenizer import (
     UNKNOWN,
     fit_tokenizer,
     hub_tokenizer,
+    num_tokens,
     open_tokenizer,
     read_tokenizer,
     token_bytes,
@@ -146,10 +147,10 @@ class TextKind(Answer):
         encoded = [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=offset > 0)]
         lengths = [len(ids) for ids in encoded]
         cut = sum(length > asked.max_tokens for length in lengths)
-        longest = min(asked.max_tokens, max(lengths))
+        longest = min(asked.max_tokens, max(1, max(lengths)))  # at least the unknown token
         return {
             "tokenizer": tokenizer.to_str(),
-            "vocab": tokenizer.get_vocab_size() + offset,
+            "vocab": num_tokens(tokenizer) + offset,
             "offset": offset,
             "max_tokens": longest,
             "cut": cut,
@@ -265,7 +266,8 @@ class TextKind(Answer):
     def notes(self, value: str) -> list[str]:
         notes = []
         encoded = self.tokenizer.encode(value, add_special_tokens=False)
-        unk = UNKNOWN if not self.offset else next(filter(None, map(self.tokenizer.token_to_id, _UNKNOWNS)), -1)
+        known = map(self.tokenizer.token_to_id, _UNKNOWNS)
+        unk = UNKNOWN if not self.offset else next((number for number in known if number is not None), -1)
         unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == unk]
         if unknown:
             shown = ", ".join(repr(part) for part in dict.fromkeys(unknown[:5]))

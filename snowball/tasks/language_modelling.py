@@ -150,7 +150,9 @@ class LanguageModelling(Task):
 
     @classmethod
     def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
-        return keep_config(super().fit(table, recipe, train_rows), "text", recipe.model.name)
+        context = recipe[LanguageSection].context
+        schema = super().fit(table, recipe, train_rows)
+        return keep_config(schema, "text", recipe.model.name, "language.context", context)
 
     def begin(self, model: nn.Module) -> list[Finding]:
         return begin_pretrained(model, self.recipe.model.name)

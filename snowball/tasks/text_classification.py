@@ -85,7 +85,7 @@ class TextClassification(Task):
 
     @classmethod
     def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
-        return keep_config(super().fit(table, recipe, train_rows), "text", recipe.model.name)
+        return keep_config(super().fit(table, recipe, train_rows), "text", recipe.model.name, "text.max_tokens")
 
     def begin(self, model: nn.Module) -> list[Finding]:
         return begin_pretrained(model, self.recipe.model.name)

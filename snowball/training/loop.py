@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..collect.encode import Encoded
-from ..finding import Finding, GateFailed
+from ..finding import BadInput, Finding, GateFailed
 from ..kind import Batch
 from ..recipe import Recipe
 from ..rng import SampleRandom, mix
@@ -329,6 +329,8 @@ def training_rows(
     if cut is encoded:
         return encoded, dict(splits)
     counts = [len(encoded.windows(task.window, splits[name])[1]) for name in names]
+    if nothing := [name for name, count in zip(names, counts, strict=True) if not count and len(splits[name])]:
+        raise BadInput(f"no {nothing[0]} row holds more than one token: there is nothing to predict")
     return cut, dict(zip(names, numbers.split(counts), strict=True))
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..collect.encode import Encoded
 from ..collect.prepare import Prepared, audit_prepared, prepare, prepare_run
@@ -63,16 +64,18 @@ def train(
     _say_data(prepared, display)
     if run is None:
         task.recipe = _measured(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
-    trainer = _new_trainer(task, encoded, splits, device)
+    model = _new_model(task, device)
+    begun = task.begin(model) if checkpoint is None else []
     if run is None:
         run = Run.create(output, task.recipe, task.schema, environment(device))
-        found = [*task.begin(trainer.model), *audit_prepared(prepared)]
+        found = [*begun, *audit_prepared(prepared)]
         display.findings("audit", found, run.recipe.waive)
         run.gate("audit", found)
         if task.recipe.train.preflight:
-            found = preflight(task, trainer.model, encoded, splits["train"])
+            found = preflight(task, model, encoded, splits["train"])
             display.findings("pre-flight", found, run.recipe.waive)
             run.gate("preflight", found)
+    trainer = Trainer(task, model, encoded, splits)
     if checkpoint is not None:
         trainer.load(*load_checkpoint(checkpoint))
         display.line(f"going on from {checkpoint}")
@@ -91,8 +94,9 @@ def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Fi
     device = choose_device(task.recipe.train.device)
     encoded = prepared.encoded.to(device)
     encoded, rows = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
-    seed_everything(task.recipe.train.seed)
-    return audit_prepared(prepared) + preflight(task, task.model().to(device), encoded, rows["train"])
+    model = _new_model(task, device)
+    found = [*task.begin(model), *audit_prepared(prepared)]
+    return found + preflight(task, model, encoded, rows["train"])
 
 
 def _reopen(resume: Path, asked: Mapping[str, Any], display: Display) -> tuple[Run, Prepared, Path | None]:
@@ -119,12 +123,12 @@ def _measured(task: Task, batch: Batch, device: torch.device) -> Recipe:
     return task.recipe.replace({"train.channels_last": channels_last, "train.precision": precision})
 
 
-def _new_trainer(task: Task, encoded: Encoded, splits: dict[str, torch.Tensor], device: torch.device) -> Trainer:
+def _new_model(task: Task, device: torch.device) -> nn.Module:
     seed_everything(task.recipe.train.seed)
     model = task.model().to(device)
     if task.recipe.train.channels_last is True:
         model = model.to(memory_format=torch.channels_last)
-    return Trainer(task, model, encoded, splits)
+    return model
 
 
 def _fit(trainer: Trainer, run: Run, display: Display) -> None:

@@ -83,7 +83,7 @@ def read() -> Callable[..., Table]:
     """read(source, answer=...): the table, as the command line would ask for it."""
     from snowball.collect.read import read_table
 
-    return lambda source, **keys: read_table(DataSection(source=str(source), **keys))
+    return lambda source, **keys: read_table(DataSection(name=str(source), **keys))
 
 
 @pytest.fixture

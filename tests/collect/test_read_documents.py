@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 def _notes(source: Path) -> list[Finding]:
     notes: list[Finding] = []
-    read_table(DataSection(source=str(source)), notes.append)
+    read_table(DataSection(name=str(source)), notes.append)
     return notes
 
 

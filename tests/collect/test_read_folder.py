@@ -24,7 +24,7 @@ def _rows(table: Table) -> list[tuple[str, str, str]]:
 
 def _notes(source: Path) -> dict[str, Finding]:
     notes: list[Finding] = []
-    read_table(DataSection(source=str(source)), notes.append)
+    read_table(DataSection(name=str(source)), notes.append)
     return {note.check: note for note in notes}
 
 
@@ -92,7 +92,7 @@ def test_names_that_are_not_utf8_are_passed_over(tmp_path: Path, fill: Fill, png
     with open(str(tmp_path).encode() + b"/cat/caf\xe9.png", "wb") as file:
         file.write(png(1))
     assert _notes(tmp_path)["skipped-files"].evidence == {"suffixes": {".png": 1}}
-    assert len(read_table(DataSection(source=str(tmp_path)))) == 3
+    assert len(read_table(DataSection(name=str(tmp_path)))) == 3
 
 
 def test_empty_folders_are_refused(tmp_path: Path, refusal: Refusal) -> None:

@@ -60,7 +60,7 @@ def test_splits(tmp_path: Path, dataset: Any) -> None:
     parts["unsupervised"] = dataset.select([6, 7])
     datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "saved"))
     notes: list[Finding] = []
-    table = read_table(DataSection(source=f"hf:{tmp_path / 'saved'}"), notes.append)
+    table = read_table(DataSection(name=f"hf:{tmp_path / 'saved'}"), notes.append)
     assert list(table.split) == ["train"] * 3 + ["val"] + ["test"] * 2
     assert table.column("kind").cells == ["cat", "dog", "cat", "dog", "cat", "dog"]
     assert table.where(4).endswith("test row 1")

@@ -31,7 +31,7 @@ QUESTIONS = [
 
 def _notes(source: Path, **keys: object) -> dict[str, Finding]:
     notes: list[Finding] = []
-    read_table(DataSection.model_validate({"source": str(source), **keys}), notes.append)
+    read_table(DataSection.model_validate({"name": str(source), **keys}), notes.append)
     return {note.check: note for note in notes}
 
 

@@ -31,7 +31,7 @@ def _write(folder: Path, files: Mapping[str, list[str]], end: str = "\n") -> Pat
 
 def _notes(source: Path) -> dict[str, Finding]:
     notes: list[Finding] = []
-    read_table(DataSection(source=str(source)), notes.append)
+    read_table(DataSection(name=str(source)), notes.append)
     return {note.check: note for note in notes}
 
 
@@ -154,7 +154,7 @@ def _refused(path: Path) -> str:
     from snowball.finding import BadInput
 
     with pytest.raises(BadInput) as caught:
-        read_table(DataSection(source=str(path)))
+        read_table(DataSection(name=str(path)))
     return str(caught.value)
 
 
