@@ -90,12 +90,13 @@ def _load(network: nn.Module, kind: str, name: str) -> float:
     """Give `network` the weights of `hf:NAME_OR_FOLDER`; returns the share of its own tensors that were found there."""
     transformers = _transformers()
     try:
-        source = getattr(transformers, kind).from_pretrained(
-            _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        source, about = getattr(transformers, kind).from_pretrained(
+            _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     except Exception as error:
         raise BadInput(f"model={name}: no weights to be read: {str(error).splitlines()[0]}") from error
     own, found = network.state_dict(), source.state_dict()
+    found = {key: value for key, value in found.items() if key not in about["missing_keys"]}  # those are new and random
     fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
     network.load_state_dict(fitting, strict=False)
     return len(fitting) / max(1, len(own))
