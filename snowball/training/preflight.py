@@ -98,12 +98,14 @@ def _initial_loss(subject: _Subject) -> Iterator[Finding]:
 
 
 def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
-    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced."""
+    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced.
+
+    All become copies of one: were they only put in another order, their mean would stay, and a leak of it unseen.
+    """
     batch, row = subject.batch, len(subject.batch) // 2
-    others = torch.arange(len(batch), device=batch.index.device).roll(1)
     own = torch.arange(len(batch), device=batch.index.device)
-    own[row] = others[row]
-    others[row] = row
+    others = torch.full_like(own, row - 1)  # -1 of a single row is itself
+    own[row], others[row] = row - 1, row
     before = subject.evaluated(batch)
     for role, tensor in batch.inputs.items():
         inputs = {**batch.inputs, role: tensor[own]}
