@@ -290,3 +290,9 @@ def test_intervals_hold_the_score_and_narrow_with_rows() -> None:
     for name, (low, high) in many.items():
         assert 0 <= low < scores[name] < high <= 100
         assert high - low < few[name][1] - few[name][0]
+
+
+def test_intervals_where_some_draws_score_nothing() -> None:
+    said = ["one two three four five"] + ["x"] * 4
+    low, high = translation_intervals(said, ["one two three four five"] + ["y z"] * 4)["bleu"]
+    assert low == 0.0 < high <= 100.0
