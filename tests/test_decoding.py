@@ -56,9 +56,7 @@ def search(model: Table, source: list[int], limits: list[int], beams: int, penal
 @pytest.mark.parametrize("seed", range(6))
 def test_a_wide_beam_finds_the_best_of_all_answers(seed: int, limit: int) -> None:
     model = Table(seed)
-    answers = [
-        [*words, END] for length in range(limit) for words in itertools.product((4, 5), repeat=length)
-    ]
+    answers = [[*words, END] for length in range(limit) for words in itertools.product((4, 5), repeat=length)]
     best = max(answers, key=lambda answer: model.log_p(7, answer))
     assert search(model, [7], [limit], beams=16) == [best]
 
@@ -163,7 +161,9 @@ def test_the_context_is_never_overrun_and_the_text_goes_on() -> None:
     assert len(draw(Chain(2), num=9)) == 9
 
 
-def _drawn(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, num: int = 3000) -> list[float]:
+def _drawn(
+    logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, num: int = 3000
+) -> list[float]:
     generator = torch.Generator().manual_seed(0)
     counts = [0] * len(logits)
     for _ in range(num):

@@ -76,7 +76,7 @@ QUICK = {"train.epochs": 1, "data.val": 0.2, "data.test": 0.2}
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_a_classifier_is_tuned_and_reopened_without_its_source(tmp_path: Path, data: Path, kind: str) -> None:
     source = save(tmp_path / kind, kind)
-    run = snowball.train(str(data), {**QUICK, "train.ema": 0.9}, model=f"hf:{source}", output=tmp_path / "run", quiet=True)
+    snowball.train(str(data), {**QUICK, "train.ema": 0.9}, model=f"hf:{source}", output=tmp_path / "run", quiet=True)
     shutil.rmtree(source)
     again = snowball.Run(tmp_path / "run")
     (answer,) = again.predict("the food was good")

@@ -115,7 +115,10 @@ def test_a_part_of_other_weights_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_what_varies_is_seen_from_the_calls() -> None:
-    calls = [({"a": torch.zeros(batch, 4, time), "b": torch.zeros(batch, time)}, {}) for batch, time in ((1, 3), (5, 3), (5, 9))]
+    calls = [
+        ({"a": torch.zeros(batch, 4, time), "b": torch.zeros(batch, time)}, {})
+        for batch, time in ((1, 3), (5, 3), (5, 9))
+    ]
     example, dynamic = export_arguments(calls)
     assert {name: set(axes) for name, axes in dynamic.items()} == {"a": {0, 2}, "b": {0, 1}}
     assert example["a"].shape[1] == 4

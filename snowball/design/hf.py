@@ -33,7 +33,7 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         raise BadInput("model=hf:NAME needs transformers: pip install 'snowball[hf]'") from error
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     return transformers
 
 
@@ -82,7 +82,9 @@ def _network(kind: str, config: Mapping[str, Any]) -> nn.Module:
         built = transformers.AutoConfig.for_model(known.pop("model_type"), **known)
         network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation="sdpa")
     except Exception as error:
-        raise BadInput(f"a {config.get('model_type')} cannot be built for this task: {str(error).splitlines()[0]}") from error
+        raise BadInput(
+            f"a {config.get('model_type')} cannot be built for this task: {str(error).splitlines()[0]}"
+        ) from error
     return network.float()
 
 
@@ -119,7 +121,9 @@ class HFClassifier(nn.Module):
     def forward(self, text: Tensor) -> dict[str, Tensor]:
         mask = text >= self._offset
         mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], 1)  # a row of nothing is well defined
-        hidden = self.network(input_ids=(text - self._offset).clamp(min=0), attention_mask=mask.long()).last_hidden_state
+        hidden = self.network(
+            input_ids=(text - self._offset).clamp(min=0), attention_mask=mask.long()
+        ).last_hidden_state
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         return {"logits": self.head(self.drop(pooled))}
 

@@ -15,11 +15,13 @@ from ..rng import epoch_order, mix
 
 __all__ = ["Epochs", "by_length", "padding_waste"]
 
-POOL = 64  # steps whose rows are sorted together: wide enough for little padding, narrow enough to keep chance in batches
+POOL = (
+    64  # steps whose rows are sorted together: wide enough for little padding, narrow enough to keep chance in batches
+)
 
 
 class Epochs:
-    """The steps of each epoch over `rows`; `lengths` (table rows, roles) are those of all rows, or None for equal shapes."""
+    """The steps of each epoch over `rows`; `lengths` (table rows, roles) are of all rows, or None for equal shapes."""
 
     def __init__(self, rows: Tensor, lengths: Tensor | None, recipe: TrainSection) -> None:
         self._rows, self._recipe = rows, recipe
@@ -35,7 +37,9 @@ class Epochs:
         if self._lengths is None:
             yield from _parts(order, self._size)
             return
-        parts = _parts(torch.cat([by_length(pool, self._lengths) for pool in order.split(POOL * self._size)]), self._size)
+        parts = _parts(
+            torch.cat([by_length(pool, self._lengths) for pool in order.split(POOL * self._size)]), self._size
+        )
         generator = torch.Generator().manual_seed(mix(self._recipe.seed, epoch, 3))
         yield from (parts[i] for i in torch.randperm(len(parts), generator=generator).tolist())
 

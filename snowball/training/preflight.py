@@ -61,9 +61,7 @@ def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor
         torch.manual_seed(0)
         augmented = task.augment(batch, SampleRandom(0, 0, batch.index))
         subject = _Subject(task, model, batch, augmented)
-        found = [
-            finding for check in CHECKS for finding in check(subject)
-        ]
+        found = [finding for check in CHECKS for finding in check(subject)]
     return worst_first(found)
 
 
@@ -143,9 +141,9 @@ def _padding_leak(subject: _Subject) -> Iterator[Finding]:
     batch, task = subject.batch, subject.task
     ragged = {**batch.inputs, **batch.targets}
     lengths = {
-        role: (tensor != task.kinds[role].padding).sum(1)
+        role: tensor.ne(padding).sum(1)
         for role, tensor in ragged.items()
-        if task.kinds[role].padding is not None
+        if (padding := task.kinds[role].padding) is not None
     }
     if not lengths:
         return
