@@ -131,7 +131,7 @@ class Kind(ABC):
 
     @classmethod
     def sketch(cls, value: Any) -> np.ndarray | None:
-        """A few whole numbers (K,) of which near-equal values share most, as MinHash gives; None: nothing to compare."""
+        """Whole numbers (K,) of which near-equal values share most, as MinHash gives; None: nothing to compare."""
         return None
 
     def notes(self, value: Any) -> list[str]:

@@ -89,7 +89,7 @@ class Run:
         return {name: score["value"] for name, score in evaluation["metrics"].items()}
 
     def task(self, options: Mapping[str, Any] | None = None) -> Task:
-        """The task without data: enough to encode, predict and decode; `options` are what may be asked of its answers."""
+        """The task without data: enough to encode, predict and decode; `options` are asked of its answers."""
         return self.task_type(self.recipe, self.schema, options=build_options(self.task_type, options or {}))
 
     def model(self) -> nn.Module:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["ColumnSchema", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
 
 
-
 @dataclass(frozen=True)
 class ColumnSchema:
     """One role of a task: the source's column, its kind, and what the kind learned from the training rows."""
@@ -244,7 +243,7 @@ class Task(ABC):
         return self.answer_kind.loss(outputs, batch.targets[self.answer_role])
 
     def count(self, batch: Batch) -> int | Tensor:
-        """What the loss is the mean over: rows, or tokens. Losses are weighted with it wherever they are put together."""
+        """What the loss is the mean over: rows, or tokens. Losses that are put together are weighted with it."""
         return self.answer_kind.count(batch.targets[self.answer_role])
 
     def measure(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, tuple[Tensor, int | Tensor]]:

@@ -101,7 +101,13 @@ def test_accumulating_unequal_batches_equals_one_batch(size: int) -> None:
     """Batches of 1 to 18 tokens: each counts by its tokens, not as one of so many batches."""
     moved = []
     for batch_size, accumulate in ((6, 1), (size, 6 // size)):
-        keys = {"optim.name": "sgd", "optim.lr": 0.1, "train.clip": None, "schedule.warmup": 0.0, "schedule": "constant"}
+        keys = {
+            "optim.name": "sgd",
+            "optim.lr": 0.1,
+            "train.clip": None,
+            "schedule.warmup": 0.0,
+            "schedule": "constant",
+        }
         task, encoded, splits = language(
             **keys, **{"train.batch_size": batch_size, "train.accumulate": accumulate, "optim.weight_decay": 0.0}
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from snowball.collect.prepare import Prepared, prepare
 from snowball.display import Display
 from snowball.finding import Finding
+from snowball.table import Column, Table
+from snowball.training.loop import as_rows, training_rows
 from snowball.training.preflight import preflight
 
 
@@ -97,3 +100,113 @@ def test_the_network_and_the_random_state_are_left_as_they_were() -> None:
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# Text: what padding, time and the other rows must not change.
+
+SENTENCES = [" ".join("abcdefgh"[(row * 7 + at * at) % 8] * 2 for at in range(2 + row * 5 % 9)) for row in range(60)]
+SMALL = {"network.layers": 1, "network.width": 16, "network.heads": 2, "network.hidden": 16, "model.dropout": 0.0}
+
+
+@cache
+def text_data(task: str, name: str) -> Prepared:
+    columns = {"text": Column("text", "text", SENTENCES)}
+    if task == "text-classification":
+        labels = ["x" if sentence.count("aa") % 2 else "y" for sentence in SENTENCES]
+        columns["label"] = Column("label", "label", labels)
+    if task == "translation":
+        columns["back"] = Column("back", "text", [sentence[::-1] for sentence in SENTENCES])
+    table = Table("made", columns, [""] * len(SENTENCES), lambda row: f"row {row}")
+    keys = {**SMALL, "task": task, "model": name, "text.tokens": "char"}
+    if task == "language-modelling":
+        keys |= {"language.context": 12, "data.val": 0.2, "data.test": 0.2}
+    patch = pytest.MonkeyPatch()
+    patch.setattr("snowball.collect.prepare.read_table", lambda data, note=None: table)
+    try:
+        return prepare("made", keys, Display(quiet=True))
+    finally:
+        patch.undo()
+
+
+def text_findings(task: str, name: str, change: Callable[[nn.Module], nn.Module] = lambda model: model) -> set[str]:
+    data = text_data(task, name)
+    encoded, splits = training_rows(data.task, data.encoded, as_rows(data.splits, torch.device("cpu")))
+    torch.manual_seed(0)
+    found = preflight(data.task, change(data.task.model()), encoded, splits["train"])
+    return {finding.check for finding in found if finding.severity == "error"}
+
+
+class Around(nn.Module):
+    """A network of any inputs with its logits or its inputs changed."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.logits(inputs)}
+
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self.inner(**inputs)["logits"]
+        return logits
+
+
+class SeesAhead(Around):
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        logits = super().logits(inputs)
+        return logits + logits.roll(-1, 1)
+
+
+class MeanOverPadding(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(60, 16), nn.Linear(16, 2)
+
+    def forward(self, text: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.head(self.embedding(text).mean(1))}
+
+
+class MixesRows(Around):
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        logits = super().logits(inputs)
+        return logits + 0.01 * logits.mean(0, keepdim=True)
+
+
+class IgnoresSource(Around):
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        return super().logits({**inputs, "source": torch.full_like(inputs["source"], 5)})
+
+
+class IgnoresText(Around):
+    def logits(self, inputs: dict[str, Tensor]) -> Tensor:
+        return super().logits({"text": torch.full_like(inputs["text"], 5)})
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "bug", "check"),
+    [
+        ("language-modelling", "gpt", SeesAhead, "time-leak"),
+        ("language-modelling", "lstm", SeesAhead, "time-leak"),
+        ("translation", "transformer", SeesAhead, "time-leak"),
+        ("text-classification", "cnn", MeanOverPadding, "padding-leak"),
+        ("text-classification", "cnn", MixesRows, "batch-mixing"),
+        ("language-modelling", "gpt", MixesRows, "batch-mixing"),
+        ("translation", "gru", MixesRows, "batch-mixing"),
+        ("translation", "gru", IgnoresSource, "input-ignored"),
+        ("text-classification", "lstm", IgnoresText, "input-ignored"),
+    ],
+)
+def test_a_planted_bug_of_text_is_named(task: str, name: str, bug: type[nn.Module], check: str) -> None:
+    assert check in text_findings(task, name, bug)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        *(("text-classification", name) for name in ("cnn", "lstm", "gru", "transformer")),
+        *(("language-modelling", name) for name in ("gpt", "rnn", "lstm", "gru")),
+        *(("translation", name) for name in ("transformer", "gru", "lstm")),
+    ],
+)
+def test_healthy_networks_for_text_pass(task: str, name: str) -> None:
+    assert not text_findings(task, name)

@@ -59,7 +59,7 @@ def test_windows_predict_every_entry_but_the_first_once(rows: Rows, size: int, d
 def test_more_than_the_budget_is_refused() -> None:
     builder = RaggedBuilder(2, padding=0, budget=16)
     builder.put(0, torch.arange(5))
-    with pytest.raises(BadInput, match="data.memory_gb"):
+    with pytest.raises(BadInput, match=r"data\.memory_gb"):
         builder.rows()
 
 

@@ -145,7 +145,10 @@ def test_unigram_is_the_entropy_of_the_training_tokens() -> None:
 
 def test_sketches_of_near_copies_agree_and_of_others_do_not() -> None:
     long = " ".join(f"sentence number {number} says something of its own" for number in range(20))
-    near, other = TextKind.sketch(long.replace("number 7 says", "number seven told")), TextKind.sketch("lorem ipsum " * 9)
+    near, other = (
+        TextKind.sketch(long.replace("number 7 says", "number seven told")),
+        TextKind.sketch("lorem ipsum " * 9),
+    )
     mine = TextKind.sketch(long)
     assert mine is not None and near is not None and other is not None
     assert float((mine == near).mean()) >= 0.75
@@ -225,7 +228,10 @@ for _ in range(300):
         ({"model": {"type": "Python", "vocab": {}}}, "a tokenizer of type 'Python'"),
         ({"model": {"type": ["BPE"], "vocab": {}}}, "a tokenizer of type"),
         ({"model": {"type": "BPE", "vocab": {"a": 0}}}, "not a whole tokenizer"),
-        (_model(normalizer={"type": "Replace", "pattern": {"Regex": "a" * (MAX_PATTERN + 1)}, "content": ""}), "a pattern"),
+        (
+            _model(normalizer={"type": "Replace", "pattern": {"Regex": "a" * (MAX_PATTERN + 1)}, "content": ""}),
+            "a pattern",
+        ),
         (_model(normalizer=DEEP), "not a"),
         (_model(model={"type": "WordLevel", "vocab": {"a": 2_000_000}, "unk_token": "a"}), "numbers up to 2,000,000"),
     ],
@@ -241,7 +247,7 @@ def test_files_that_are_no_text_or_too_large_are_refused(tmp_path: Path) -> None
     with pytest.raises(BadInput, match="No such file"):
         read_tokenizer(path)
     path.write_bytes(b"\xff\xfe" * 9000)
-    with pytest.raises(BadInput, match="not a tokenizer.json") as caught:
+    with pytest.raises(BadInput, match=r"not a tokenizer\.json") as caught:
         read_tokenizer(path)
     assert len(str(caught.value)) < 500
     with path.open("wb") as file:
@@ -280,7 +286,9 @@ def test_scores_are_sacrebleus() -> None:
     assert scores["chrf"] == pytest.approx(sacrebleu.corpus_chrf(SAID, [RIGHT]).score, abs=1e-4)
     assert translation_scores(RIGHT, RIGHT) == {"bleu": 100.0, "chrf": 100.0}
     assert translation_scores([""] * 3, RIGHT) == {"bleu": 0.0, "chrf": 0.0}
-    assert sentence_fault(SAID[0], RIGHT[0]) == pytest.approx(1 - sacrebleu.sentence_chrf(SAID[0], [RIGHT[0]]).score / 100)
+    assert sentence_fault(SAID[0], RIGHT[0]) == pytest.approx(
+        1 - sacrebleu.sentence_chrf(SAID[0], [RIGHT[0]]).score / 100
+    )
     assert sentence_fault(RIGHT[0], RIGHT[0]) == 0.0
 
 
@@ -290,3 +298,9 @@ def test_intervals_hold_the_score_and_narrow_with_rows() -> None:
     for name, (low, high) in many.items():
         assert 0 <= low < scores[name] < high <= 100
         assert high - low < few[name][1] - few[name][0]
+
+
+def test_intervals_where_some_draws_score_nothing() -> None:
+    said = ["one two three four five"] + ["x"] * 4
+    low, high = translation_intervals(said, ["one two three four five"] + ["y z"] * 4)["bleu"]
+    assert low == 0.0 < high <= 100.0

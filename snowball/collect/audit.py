@@ -16,7 +16,9 @@ from .encode import Encoded, bad_rows_finding
 __all__ = ["audit", "summary"]
 
 SHOWN = 20  # rows named in a finding's evidence
-BANDS = 8  # parts of a sketch: rows that agree in a whole part are compared; of 4 numbers each, 0.8-alike rows meet 98 %
+BANDS = (
+    8  # parts of a sketch: rows that agree in a whole part are compared; of 4 numbers each, 0.8-alike rows meet 98 %
+)
 ALIKE = 0.75  # of a sketch's numbers that are equal: about the share of their content that two rows have in common
 CROWD = 50  # rows of one part that are compared with each other; a larger crowd says the same with its first ones
 
@@ -111,7 +113,9 @@ def _near_duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequen
     findings = []
     if across:
         held_out = len({row for pair in across for row in pair if split_of[row] != "train"})
-        message = f"{held_out} held-out rows are nearly the same as one in another split, e.g. {table.where(across[0][0])}"
+        message = (
+            f"{held_out} held-out rows are nearly the same as one in another split, e.g. {table.where(across[0][0])}"
+        )
         fix = "look at the pairs; rows of one origin belong in one split: data.group"
         findings.append(Finding("near-split-overlap", "warning", message, evidence(across), fix))
     if within:

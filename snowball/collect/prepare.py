@@ -44,7 +44,7 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     data = _data_section(source, values)
     notes: list[Finding] = []
     table = read_table(data, notes.append)
-    task_type = _task_type(asked.get("task"), table)
+    task_type = _task_type(asked.get("task") or _task_of_words(asked), table)
     types = task_type.section_types()
     values = _unaliased(values, task_type)
     wanted = {key if key.startswith("waive.") else resolve_key(key, types): value for key, value in values.items()}
@@ -160,6 +160,11 @@ def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
 def _source(source: str) -> str:
     """Paths become absolute, so that a run finds its data from any folder; names stay names."""
     return str(Path(source).resolve()) if Path(source).exists() else source
+
+
+def _task_of_words(asked: Mapping[str, Any]) -> str | None:
+    """The task whose own short words were used, such as `source` and `target`: whoever says them means it."""
+    return next((name for name, task in tasks().items() if not task.aliases.keys().isdisjoint(asked)), None)
 
 
 def _task_type(asked: Any, table: Table) -> type[Task]:

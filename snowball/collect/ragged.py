@@ -34,8 +34,7 @@ class RaggedRows:
         return int(self.flat.nbytes + self.starts.nbytes + self.lengths.nbytes)
 
     def to(self, device: torch.device) -> RaggedRows:
-        moved = (tensor.to(device) for tensor in (self.flat, self.starts, self.lengths))
-        return RaggedRows(*moved, self.padding)
+        return RaggedRows(self.flat.to(device), self.starts.to(device), self.lengths.to(device), self.padding)
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
         """(B, L) int64: the rows with these numbers, padded to the longest of them."""
@@ -88,7 +87,9 @@ class RaggedBuilder:
 
     def rows(self) -> RaggedRows:
         self._join()
-        return RaggedRows(torch.cat(self._joined), self._lengths.cumsum(0) - self._lengths, self._lengths, self._padding)
+        return RaggedRows(
+            torch.cat(self._joined), self._lengths.cumsum(0) - self._lengths, self._lengths, self._padding
+        )
 
 
 def row_lengths(held: Sequence[object]) -> Tensor | None:

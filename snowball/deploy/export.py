@@ -171,7 +171,9 @@ def _export_parts(task: Task, model: nn.Module, rows: Rows, weights: str, path: 
     return _proof(task, rows, differences, *answers, resized=False)
 
 
-def _call_difference(part: Callable[..., dict[str, Tensor]], call: tuple[dict[str, Tensor], dict[str, Tensor]]) -> float:
+def _call_difference(
+    part: Callable[..., dict[str, Tensor]], call: tuple[dict[str, Tensor], dict[str, Tensor]]
+) -> float:
     inputs, outputs = call
     found = {name: value.numpy() for name, value in part(**inputs).items()}
     return _difference({name: value.numpy() for name, value in outputs.items() if value.numel()}, found)

@@ -48,7 +48,9 @@ class Recorder:
         So the number of rows and their lengths vary, whatever rows there are: what does not would be a constant.
         """
         encoded = [task.encode_given(row) for row in rows]
-        first = {role: _other_length(t) if task.kinds[role].padding is not None else t for role, t in encoded[0].items()}
+        first = {
+            role: _other_length(t) if task.kinds[role].padding is not None else t for role, t in encoded[0].items()
+        }
         for part in ([first], encoded if len(encoded) > 1 else encoded * 2):
             batch = {role: task.kinds[role].collate([row[role] for row in part]) for role in task.given}
             task.predict(self, batch)

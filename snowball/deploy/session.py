@@ -33,7 +33,7 @@ class OnnxPredictor:
             raise BadInput(f"{path}: was not exported by Snowball: its metadata has no {METADATA_KEY!r} entry")
         self.task, self.weights = _task(path, about)
         self._graph = first
-        self.parts = _Parts({name: first for name in self.task.parts[:1]})
+        self.parts = _Parts(dict.fromkeys(self.task.parts[:1], first))
         for name in self.task.parts[1:]:
             part = _Graph(part_path(path, self.task, name), threads)
             if part.metadata.get(WEIGHTS_KEY) != self.weights:

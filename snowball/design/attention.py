@@ -47,13 +47,15 @@ class CrossAttention(nn.Module):
 
     def memory(self, encoded: Tensor) -> Tensor:
         """(B, S, D) -> (B, 2, H, S, E)"""
-        return self.held(encoded).unflatten(2, (2, self.heads, -1)).permute(0, 2, 3, 1, 4)
+        held: Tensor = self.held(encoded).unflatten(2, (2, self.heads, -1)).permute(0, 2, 3, 1, 4)
+        return held
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         query = self.query(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         dropout = self.dropout if self.training else 0.0
         seen = F.scaled_dot_product_attention(query, memory[:, 0], memory[:, 1], mask, dropout)
-        return self.out(seen.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        return out
 
 
 class Block(nn.Module):

@@ -91,7 +91,9 @@ def sample(
     for number in range(num):
         stepped = model.step(tokens=read, cache=cache)
         cache = stepped["cache"]
-        chosen = _choose(stepped["logits"][0, -1].float().cpu(), temperature, top_k, top_p, generator.manual_seed(mix(seed, number)))
+        chosen = _choose(
+            stepped["logits"][0, -1].float().cpu(), temperature, top_k, top_p, generator.manual_seed(mix(seed, number))
+        )
         yield chosen
         read = torch.tensor([[chosen]], device=tokens.device)
         seen = torch.cat([seen, read], 1)

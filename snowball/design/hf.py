@@ -33,7 +33,7 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         raise BadInput("model=hf:NAME needs transformers: pip install 'snowball[hf]'") from error
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     return transformers
 
 
@@ -82,7 +82,9 @@ def _network(kind: str, config: Mapping[str, Any]) -> nn.Module:
         built = transformers.AutoConfig.for_model(known.pop("model_type"), **known)
         network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation="sdpa")
     except Exception as error:
-        raise BadInput(f"a {config.get('model_type')} cannot be built for this task: {str(error).splitlines()[0]}") from error
+        raise BadInput(
+            f"a {config.get('model_type')} cannot be built for this task: {str(error).splitlines()[0]}"
+        ) from error
     return network.float()
 
 
@@ -90,12 +92,13 @@ def _load(network: nn.Module, kind: str, name: str) -> float:
     """Give `network` the weights of `hf:NAME_OR_FOLDER`; returns the share of its own tensors that were found there."""
     transformers = _transformers()
     try:
-        source = getattr(transformers, kind).from_pretrained(
-            _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        source, about = getattr(transformers, kind).from_pretrained(
+            _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     except Exception as error:
         raise BadInput(f"model={name}: no weights to be read: {str(error).splitlines()[0]}") from error
     own, found = network.state_dict(), source.state_dict()
+    found = {key: value for key, value in found.items() if key not in about["missing_keys"]}  # those are new and random
     fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}
     network.load_state_dict(fitting, strict=False)
     return len(fitting) / max(1, len(own))
@@ -118,7 +121,9 @@ class HFClassifier(nn.Module):
     def forward(self, text: Tensor) -> dict[str, Tensor]:
         mask = text >= self._offset
         mask = torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], 1)  # a row of nothing is well defined
-        hidden = self.network(input_ids=(text - self._offset).clamp(min=0), attention_mask=mask.long()).last_hidden_state
+        hidden = self.network(
+            input_ids=(text - self._offset).clamp(min=0), attention_mask=mask.long()
+        ).last_hidden_state
         pooled = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
         return {"logits": self.head(self.drop(pooled))}
 

@@ -14,7 +14,15 @@ from ..recipe import Section
 from .attention import Decoder, Encoder, init_transformer, sinusoids
 from .recurrent import Attend, Recurrent, TwoWay
 
-__all__ = ["NetworkSection", "RecurrentLanguageModel", "RecurrentTranslator", "TextClassifier", "TransformerLanguageModel", "TransformerTranslator", "classifier_body"]
+__all__ = [
+    "NetworkSection",
+    "RecurrentLanguageModel",
+    "RecurrentTranslator",
+    "TextClassifier",
+    "TransformerLanguageModel",
+    "TransformerTranslator",
+    "classifier_body",
+]
 
 
 class NetworkSection(Section):
@@ -57,7 +65,9 @@ class TextClassifier(nn.Module):
     def __init__(self, vocab: int, width: int, body: nn.Module, features: int, classes: int, dropout: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab, width, padding_idx=0)
-        nn.init.uniform_(self.embedding.weight, -0.25, 0.25)  # as Kim, 2014, section 3.1, for words that are not pretrained
+        nn.init.uniform_(
+            self.embedding.weight, -0.25, 0.25
+        )  # as Kim, 2014, section 3.1, for words that are not pretrained
         with torch.no_grad():
             self.embedding.weight[0] = 0
         self.body = body
@@ -84,8 +94,7 @@ class WordFilters(nn.Module):
         mask = inside(tokens)
         x = (x * mask[:, :, None]).transpose(1, 2)  # (B, D, L)
         found = []
-        for filters in self.filters:
-            size = filters.kernel_size[0]  # type: ignore[index,union-attr]
+        for size, filters in zip(self.SIZES, self.filters, strict=True):
             # A filter may begin before a row and end behind it, but has to touch it: else padding would respond.
             touches = F.pad(mask, (0, size - 1), value=False) | F.pad(mask, (size - 1, 0), value=False)
             response = filters(x).masked_fill(~touches[:, None], -torch.inf)

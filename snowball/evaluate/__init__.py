@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from ..collect.encode import Encoded
     from ..run import Run
 
-__all__ = ["Evaluation", "Mistake", "Score", "as_array", "evaluate_rows", "evaluate_run", "predict_rows", "wilson_interval"]
+__all__ = [
+    "Evaluation",
+    "Mistake",
+    "Score",
+    "as_array",
+    "evaluate_rows",
+    "evaluate_run",
+    "predict_rows",
+    "wilson_interval",
+]
 
 MISTAKES = 24  # shown in the report
 Z95 = 1.959964  # two-sided 95 %
@@ -123,7 +132,9 @@ def evaluate_rows(
         seconds=time.perf_counter() - started,
     )
     display.findings("evaluation", findings, run.recipe.waive)
-    display.line(f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items() if name != "loss"))
+    display.line(
+        f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items() if name != "loss")
+    )
     run.record("evaluation", findings)
     write_json(run.path / "evaluation.json", evaluation.to_json())
     write_report(run, evaluation, [task.draw(source.given(mistake.row)) for mistake in mistakes])

@@ -12,7 +12,19 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from ..finding import BadInput
 
-__all__ = ["BEGIN", "END", "OFFSET", "PAD", "UNKNOWN", "fit_tokenizer", "hub_tokenizer", "num_tokens", "open_tokenizer", "read_tokenizer", "token_bytes"]
+__all__ = [
+    "BEGIN",
+    "END",
+    "OFFSET",
+    "PAD",
+    "UNKNOWN",
+    "fit_tokenizer",
+    "hub_tokenizer",
+    "num_tokens",
+    "open_tokenizer",
+    "read_tokenizer",
+    "token_bytes",
+]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
 OFFSET = 4  # added to the numbers of a foreign tokenizer, whose first tokens are others
@@ -21,7 +33,7 @@ MAX_FILE = 64 << 20  # bytes of a tokenizer.json; the largest in use hold about 
 MAX_VOCAB = 1_000_000
 MAX_PATTERN = 1000  # characters of a pattern: it is matched by a backtracking engine
 _MODELS = ("BPE", "WordLevel", "WordPiece", "Unigram")
-_WORDS = Regex(r"\w+(?:[-'’]\w+)*|[^\w\s]")  # words with their inner hyphens and apostrophes, and single marks
+_WORDS = Regex(r"\w+(?:[-'’]\w+)*|[^\w\s]")  # words with their inner hyphens and apostrophes, and single marks  # noqa: RUF001
 
 
 def fit_tokenizer(texts: Sequence[str], tokens: str, vocab: int, min_count: int, lowercase: bool) -> Tokenizer:
@@ -39,7 +51,11 @@ def _normalizer(lowercase: bool) -> Any:
 
 def _listed(texts: Iterable[str], tokens: str, vocab: int, min_count: int, lowercase: bool) -> Tokenizer:
     """Every word or character that occurs often enough, the most frequent first."""
-    splitter = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated") if tokens == "char" else pre_tokenizers.Split(_WORDS, "removed", invert=True)
+    splitter = (
+        pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        if tokens == "char"
+        else pre_tokenizers.Split(_WORDS, "removed", invert=True)
+    )
     normalizer = _normalizer(lowercase)
     counts: Counter[str] = Counter()
     for text in texts:
@@ -121,7 +137,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 def hub_tokenizer(source: str) -> Tokenizer:
     """The tokenizer of a Hugging Face model, by name or folder."""
     try:
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         path = cached_file(source, "tokenizer.json")
     except ImportError as error:

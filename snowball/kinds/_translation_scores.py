@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sacrebleu.metrics import BLEU, CHRF
+import numpy as np
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.significance import _bootstrap_resample
 
 __all__ = ["sentence_fault", "signatures", "translation_intervals", "translation_scores"]
 
@@ -27,11 +30,16 @@ def translation_scores(predicted: Sequence[str], answers: Sequence[str]) -> dict
 
 
 def translation_intervals(predicted: Sequence[str], answers: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals of both."""
+    """95 % bootstrap intervals of both, on sacrebleu's own draws.
+
+    Its own interval is not used: it fails where some draws score 0 (statistics.mean of float and float32).
+    """
     found = {}
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        score = metric.corpus_score(predicted, [list(answers)], n_bootstrap=DRAWS)
-        found[name] = (float(score._mean - score._ci), float(score._mean + score._ci))
+        counted = metric._extract_corpus_statistics(predicted, [list(answers)])
+        drawn = [float(score.score) for score in _bootstrap_resample(counted, metric, DRAWS)[1]]
+        low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+        found[name] = (low, high)
     return found
 
 
@@ -49,4 +57,4 @@ def sentence_fault(predicted: str, answer: str) -> float:
     """0 for the very answer, 1 for nothing in common: 1 - chrF of the sentence."""
     if predicted == answer:
         return 0.0
-    return 1.0 - CHRF().sentence_score(predicted, [answer]).score / 100
+    return 1.0 - float(CHRF().sentence_score(predicted, [answer]).score) / 100

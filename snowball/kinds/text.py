@@ -48,7 +48,7 @@ SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated si
 SHINGLE = 6  # bytes that are hashed together, about a word
 SHORT = 24  # bytes; of shorter texts, one other word makes another text
 _UNKNOWNS = ("[UNK]", "<unk>")
-_DAMAGE = re.compile("\ufffd|Ã[\x80-\xbf]|â€[\x80-\xbf™œ“”˜]")  # replaced bytes, and UTF-8 that was read as Latin-1
+_DAMAGE = re.compile("\ufffd|Ã[\x80-\xbf]|â€[\x80-\xbf™œ“”˜]")  # replaced bytes, and UTF-8 that was read as Latin-1  # noqa: RUF001
 
 
 class TextSection(Section):
@@ -82,8 +82,9 @@ class TextAugment(Section):
 
 
 class TextKind(Answer):
-    """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, which is added to its numbers; `max_tokens`; `cut`, the training rows that were longer; and
-    `unigram`, the surprise of one who knows only how frequent each token is."""
+    """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, which is added to its numbers; `max_tokens`; `cut`,
+    the training rows that were longer; `unigram`, the surprise of one who knows only how frequent each token is.
+    """
 
     key = "text"
     sections = (TextSection, TextAugment)
@@ -233,7 +234,9 @@ class TextKind(Answer):
             )
         lengths = np.array([fact["characters"] for fact in facts])
         low, middle, high = np.quantile(lengths, [0.25, 0.5, 0.75])
-        bound = high + 10 * max(high - low, middle)  # far beyond Tukey's 3 interquartile ranges: lengths have long tails
+        bound = high + 10 * max(
+            high - low, middle
+        )  # far beyond Tukey's 3 interquartile ranges: lengths have long tails
         if (outliers := int((lengths > bound).sum())) and len(facts) >= 20:
             findings.append(
                 Finding(
@@ -261,14 +264,17 @@ class TextKind(Answer):
             return None
         window = np.lib.stride_tricks.sliding_window_view(np.frombuffer(content, np.uint8), SHINGLE)
         keys = np.unique(window.astype(np.uint64) @ _PLACES)  # the shingles as whole numbers
-        return ((keys[:, None] * _MULTIPLIERS) >> np.uint64(33)).min(0).astype(np.int64)
+        sketch: np.ndarray = ((keys[:, None] * _MULTIPLIERS) >> np.uint64(33)).min(0).astype(np.int64)
+        return sketch
 
     def notes(self, value: str) -> list[str]:
         notes = []
         encoded = self.tokenizer.encode(value, add_special_tokens=False)
         known = map(self.tokenizer.token_to_id, _UNKNOWNS)
         unk = UNKNOWN if not self.offset else next((number for number in known if number is not None), -1)
-        unknown = [value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == unk]
+        unknown = [
+            value[slice(*span)] for token, span in zip(encoded.ids, encoded.offsets, strict=True) if token == unk
+        ]
         if unknown:
             shown = ", ".join(repr(part) for part in dict.fromkeys(unknown[:5]))
             notes.append(f"{len(unknown)} of {len(encoded.ids)} tokens are unknown to this network: {shown}")

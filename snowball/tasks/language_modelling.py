@@ -32,7 +32,9 @@ NETWORKS = {
     "gru": "GRU layers.",
 }
 PIECE = 2048  # characters of a row: enough for a bootstrap over rows to be honest, few enough to have many
-FEW_DOCUMENTS = 20  # with fewer, each is cut into a training, a validation and a test part; else whole ones are shared out
+FEW_DOCUMENTS = (
+    20  # with fewer, each is cut into a training, a validation and a test part; else whole ones are shared out
+)
 
 
 class LanguageSection(Section):
@@ -189,7 +191,7 @@ class LanguageModelling(Task):
         return outputs
 
     def predict(self, model: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """How surprising each text is: its negative log likelihood `nll` (B,), of how many `tokens` and `bytes` (B,)."""
+        """How surprising each text is: negative log likelihood `nll` (B,), of how many `tokens` and `bytes` (B,)."""
         text, size = inputs["text"], self.recipe[LanguageSection].context
         totals = torch.zeros(3, len(text), dtype=torch.float64, device=text.device)
         empty = self._network.empty_cache(text)
@@ -266,7 +268,10 @@ class LanguageModelling(Task):
 
     def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:
         nll, tokens, size = (sum(prediction[key] for prediction in predictions) for key in ("nll", "tokens", "bytes"))
-        return {"perplexity": math.exp(min(nll / max(1, tokens), 700.0)), "bits_per_byte": nll / math.log(2) / max(1, size)}
+        return {
+            "perplexity": math.exp(min(nll / max(1, tokens), 700.0)),
+            "bits_per_byte": nll / math.log(2) / max(1, size),
+        }
 
     def intervals(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, Any]:
         return {}

@@ -34,7 +34,12 @@ class TextClassification(Task):
     answer = ("label", "label")
     sections: ClassVar[tuple[type[Section], ...]] = (NetworkSection,)
     sample = "docstrings"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "network.width": 50, "network.hidden": 30, "optim.lr": 0.003}
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 4,
+        "network.width": 50,
+        "network.hidden": 30,
+        "optim.lr": 0.003,
+    }
 
     @classmethod
     def networks(cls) -> dict[str, str]:
@@ -93,7 +98,9 @@ class TextClassification(Task):
     def model(self) -> nn.Module:
         asked, size = self.recipe.model, self.recipe[NetworkSection]
         if asked.name.startswith(PREFIX):
-            return HFClassifier(self._text.state["config"], self._text.offset, self.answer_kind.num_outputs, asked.dropout)
+            return HFClassifier(
+                self._text.state["config"], self._text.offset, self.answer_kind.num_outputs, asked.dropout
+            )
         assert size.layers and size.width and size.heads and size.hidden  # `defaults` filled them in
         longest = self._text.state["max_tokens"]
         body = classifier_body(asked.name, size.width, size.layers, size.heads, size.hidden, asked.dropout, longest)

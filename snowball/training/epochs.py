@@ -19,7 +19,7 @@ POOL = 256  # steps whose rows are sorted together: 12 % of Multi30k was padding
 
 
 class Epochs:
-    """The steps of each epoch over `rows`; `lengths` (table rows, roles) are those of all rows, or None for equal shapes."""
+    """The steps of each epoch over `rows`; `lengths` (table rows, roles) are of all rows, or None for equal shapes."""
 
     def __init__(self, rows: Tensor, lengths: Tensor | None, recipe: TrainSection) -> None:
         self._rows, self._recipe = rows, recipe
@@ -34,7 +34,9 @@ class Epochs:
         if self._lengths is None:
             yield from _parts(order, self._size)
             return
-        parts = _parts(torch.cat([by_length(pool, self._lengths) for pool in order.split(POOL * self._size)]), self._size)
+        parts = _parts(
+            torch.cat([by_length(pool, self._lengths) for pool in order.split(POOL * self._size)]), self._size
+        )
         generator = torch.Generator().manual_seed(mix(self._recipe.seed, epoch, 3))
         yield from (parts[i] for i in torch.randperm(len(parts), generator=generator).tolist())
 

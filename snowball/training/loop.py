@@ -68,7 +68,9 @@ class Totals:
         measures = self._task.measure(_concatenated(outputs), whole)
         device = losses[0].device
         precise = torch.float32 if device.type == "mps" else torch.float64
-        counts = torch.stack([torch.as_tensor(self._task.count(batch), dtype=precise, device=device) for batch in batches])
+        counts = torch.stack(
+            [torch.as_tensor(self._task.count(batch), dtype=precise, device=device) for batch in batches]
+        )
         measures["loss"] = (torch.stack(losses).to(precise) * counts).sum(), counts.sum()
         for name, (value, count) in measures.items():
             both = torch.stack([value.to(precise), torch.as_tensor(count, dtype=precise, device=device)])
@@ -195,7 +197,7 @@ class Trainer:
         return set_lr(self.optimisers, factor)
 
     def _update(self, rows: Tensor) -> None:
-        """One step of the optimiser over the batches of `rows`, whose gradients are averaged over all that they count."""
+        """One step of the optimiser over the batches of `rows`; gradients are averaged over all that they count."""
         train = self._train
         batches = [self.encoded.batch(part) for part in self.epochs.batches(rows)]
         shares = _shares([self.task.count(batch) for batch in batches])
@@ -300,7 +302,9 @@ def measure_rows(
     totals, was_training = Totals(task), model.training
     model.eval()
     with context or nullcontext():
-        for batch in encoded.batches(by_length(rows, encoded.lengths), max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+        for batch in encoded.batches(
+            by_length(rows, encoded.lengths), max(EVALUATION_BATCH, task.recipe.train.batch_size)
+        ):
             outputs = task.forward(model, batch)
             totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)
@@ -320,9 +324,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(mix(seed, 0))
 
 
-def training_rows(
-    task: Task, encoded: Encoded, splits: Mapping[str, Tensor]
-) -> tuple[Encoded, dict[str, Tensor]]:
+def training_rows(task: Task, encoded: Encoded, splits: Mapping[str, Tensor]) -> tuple[Encoded, dict[str, Tensor]]:
     """What a training steps through: the rows of each split, or the task's windows of them."""
     names = list(splits)
     cut, numbers = encoded.windows(task.window, torch.cat([splits[name] for name in names]))

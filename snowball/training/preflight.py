@@ -61,9 +61,7 @@ def preflight(task: Task, model: nn.Module, encoded: Encoded, train_rows: Tensor
         torch.manual_seed(0)
         augmented = task.augment(batch, SampleRandom(0, 0, batch.index))
         subject = _Subject(task, model, batch, augmented)
-        found = [
-            finding for check in CHECKS for finding in check(subject)
-        ]
+        found = [finding for check in CHECKS for finding in check(subject)]
     return worst_first(found)
 
 
@@ -98,12 +96,14 @@ def _initial_loss(subject: _Subject) -> Iterator[Finding]:
 
 
 def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
-    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced."""
+    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced.
+
+    All become copies of one: were they only put in another order, their mean would stay, and a leak of it unseen.
+    """
     batch, row = subject.batch, len(subject.batch) // 2
-    others = torch.arange(len(batch), device=batch.index.device).roll(1)
     own = torch.arange(len(batch), device=batch.index.device)
-    own[row] = others[row]
-    others[row] = row
+    others = torch.full_like(own, row - 1)  # -1 of a single row is itself
+    own[row], others[row] = row - 1, row
     before = subject.evaluated(batch)
     for role, tensor in batch.inputs.items():
         inputs = {**batch.inputs, role: tensor[own]}
@@ -141,9 +141,9 @@ def _padding_leak(subject: _Subject) -> Iterator[Finding]:
     batch, task = subject.batch, subject.task
     ragged = {**batch.inputs, **batch.targets}
     lengths = {
-        role: (tensor != task.kinds[role].padding).sum(1)
+        role: tensor.ne(padding).sum(1)
         for role, tensor in ragged.items()
-        if task.kinds[role].padding is not None
+        if (padding := task.kinds[role].padding) is not None
     }
     if not lengths:
         return

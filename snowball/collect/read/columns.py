@@ -45,7 +45,7 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     """The table called `name`: each column of `raw` with its kind.
 
     - Paths with a kind's suffix, of which most exist under `data.root` or beside the file, are that kind.
-    - `data.answer` is a label, whole numbers and text alike, unless it holds files, sentences or fractions of many values.
+    - `data.answer` is a label, whole numbers and text alike, unless it holds files, sentences or many fractions.
       Without it, a column called label, class, category, target or y is; else the one with few distinct values.
     - split, subset, fold or partition, where it holds train, val and test, is the table's split.
     - Everything else is `text` or `number`, and can be a group.
