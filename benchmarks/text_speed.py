@@ -44,7 +44,9 @@ def snowball(*network: str) -> Callable[..., dict[str, Any]]:
         epochs = [row for row in log if row["event"] == "epoch"]
         steps_logged = [row for row in log if row["event"] == "step" and row["step"] > SKIPPED]
         pairs = zip(steps_logged[:-1], steps_logged[1:], strict=True)
-        seconds = [(b["elapsed"] - a["elapsed"]) / (b["step"] - a["step"]) for a, b in pairs if a["epoch"] == b["epoch"]]
+        seconds = [
+            (b["elapsed"] - a["elapsed"]) / (b["step"] - a["step"]) for a, b in pairs if a["epoch"] == b["epoch"]
+        ]
         losses = (epochs[-1]["val_nll"], result["metrics"]["nll"])
         return {"seconds_per_step": seconds, "val_loss": sum(losses) / 2}
 

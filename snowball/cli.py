@@ -195,7 +195,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     "audit": (_audit, "snowball audit DATA [key=value ...]", "what is wrong with the data"),
     "check": (_check, "snowball check DATA [key=value ...]", "audit and pre-flight, without training"),
     "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
-    "predict": (_predict, "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl]", "answers for files, folders or texts"),
+    "predict": (
+        _predict,
+        "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl]",
+        "answers for files, folders or texts",
+    ),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
     "data": (_data, "snowball data", "the data sets there are"),

@@ -109,7 +109,7 @@ def build_app(predictor: OnnxPredictor, section: ServeSection, about: Mapping[st
 
 
 def _add_stream(app: FastAPI, section: ServeSection, predictions: Predictions, predictor: OnnxPredictor) -> None:
-    about = "Continue a text: `{\"text\": ..., \"options\": {\"tokens\": 50}}`; pieces come as server-sent events"
+    about = 'Continue a text: `{"text": ..., "options": {"tokens": 50}}`; pieces come as server-sent events'
 
     @app.post("/stream", summary=about, response_class=StreamingResponse)
     async def stream(request: Request) -> Response:

@@ -171,7 +171,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16) if self._train.precision == "bf16" else nullcontext()
 
     def run(self, listener: Listener) -> None:
-        train, at = self._train, self.progress
+        at = self.progress
         while at.epoch < self.num_epochs and not self._out_of_patience():
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
