@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def snowball(*network: str) -> Callable[..., dict[str, Any]]:
             log = [json.loads(line) for line in Path(folder, "run", "metrics.jsonl").read_text().splitlines()]
         epochs = [row for row in log if row["event"] == "epoch"]
         steps_logged = [row for row in log if row["event"] == "step" and row["step"] > SKIPPED]
-        pairs = zip(steps_logged[:-1], steps_logged[1:], strict=True)
+        pairs = pairwise(steps_logged)
         seconds = [
             (b["elapsed"] - a["elapsed"]) / (b["step"] - a["step"]) for a, b in pairs if a["epoch"] == b["epoch"]
         ]

@@ -83,7 +83,7 @@ class Translation(Task):
             "text.vocab": 5000,
             "text.smoothing": 0.1,
             "text.max_tokens": 128,
-            # Small and well regularised: on 30,000 sentences larger networks only learn them by heart (Wu et al., 2021).
+            # Small and well regularised: larger networks learn 30,000 sentences by heart (Wu et al., 2021).
             "network.layers": 1 if recurrent else 4,
             "network.width": 256 if recurrent else 128,
             "network.heads": 4,
