@@ -82,7 +82,7 @@ class TextAugment(Section):
 
 
 class TextKind(Answer):
-    """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, which is added to its numbers; `max_tokens`; `cut`,
+    """State: `tokenizer`, its JSON; `vocab`, its size with `offset`, added to its numbers; `max_tokens`; `cut`,
     the training rows that were longer; `unigram`, the surprise of one who knows only how frequent each token is.
     """
 
