@@ -400,7 +400,8 @@ def test_other_kinds_and_several_roles_need_no_new_code(predictor: OnnxPredictor
         name="asking",
         given={"question": "words", "context": "words"},
         kinds={"question": Words(predictor.task.recipe, {}), "context": Words(predictor.task.recipe, {})},
-        answer_kind=SimpleNamespace(baseline=lambda: {"text": "<b>yes</b>"}),
+        baseline=lambda: {"text": "<b>yes</b>"},
+        streams=False,
         encode_given=lambda given: given,
     )
     joined = SimpleNamespace(task=task, predict=lambda rows: [{"text": "|".join(row.values())} for row in rows])

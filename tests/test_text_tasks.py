@@ -218,3 +218,10 @@ def test_near_copies_are_found_across_and_within_splits(monkeypatch: pytest.Monk
     pairs = sorted(findings["near-split-overlap"].evidence["pairs"])
     assert pairs == [["document 3 (train)", "document 70 (val)"], ["document 4 (train)", "document 95 (test)"]]
     assert findings["near-duplicates"].evidence["pairs"] == [["document 5 (train)", "document 50 (train)"]]
+
+
+def test_texts_that_share_half_their_words_are_no_near_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, split = sentences(100), ["train"] * 60 + ["val"] * 20 + ["test"] * 20
+    for row in range(20):
+        texts[60 + row] = " ".join(texts[row].split()[:13] + texts[60 + row].split()[13:])
+    assert not found(texts, split, monkeypatch)
