@@ -38,7 +38,7 @@ def snowball(*network: str) -> Callable[..., dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             for name, begin, end in zip(("train", "val", "test"), ends[:-1], ends[1:], strict=True):
                 Path(folder, f"{name}.txt").write_text(text[begin:end], encoding="utf-8")
-            keys = [*network, "context=64", "batch_size=12", f"steps={steps}", f"seed={seed}", "optim.lr=0.001"]
+            keys = [*network, "context=64", "batch_size=12", f"steps={steps}", f"seed={seed}"]
             keys += ["preflight=false", "-o", f"{folder}/run", "--json"]
             result = last_json([sys.executable, "-m", "snowball", "train", folder, *keys])
             log = [json.loads(line) for line in Path(folder, "run", "metrics.jsonl").read_text().splitlines()]

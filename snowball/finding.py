@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["BadInput", "Finding", "GateFailed", "Severity", "SnowballError", "nearest", "verdict", "worst_first"]
+__all__ = [
+    "BadInput",
+    "Finding",
+    "GateFailed",
+    "Severity",
+    "SnowballError",
+    "brief",
+    "nearest",
+    "verdict",
+    "worst_first",
+]
 
 Severity = Literal["error", "warning", "note"]
 _RANK: dict[str, int] = {"error": 0, "warning": 1, "note": 2}
@@ -69,6 +79,15 @@ class GateFailed(SnowballError):
     def __init__(self, message: str, findings: Iterable[Finding] = ()) -> None:
         super().__init__(message)
         self.findings = list(findings)
+
+
+def brief(error: BaseException) -> str:
+    """What another library says went wrong, in one line.
+
+    >>> brief(ValueError("no such thing\\nTraceback ..."))
+    'no such thing'
+    """
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..finding import BadInput
+from ..finding import BadInput, brief
 from ..recipe import Recipe, flatten
 from ..task import Schema, Task, tasks
 
@@ -70,7 +70,7 @@ class _Graph:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises types of its own for a missing or damaged file
-            raise BadInput(f"{path}: not a readable ONNX file ({str(error).splitlines()[0]})") from error
+            raise BadInput(f"{path}: not a readable ONNX file ({brief(error)})") from error
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]

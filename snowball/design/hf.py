@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..finding import BadInput, Finding
+from ..finding import BadInput, Finding, brief
 from ..task import ColumnSchema, Schema
 
 __all__ = ["PREFIX", "HFClassifier", "HFLanguageModel", "begin_pretrained", "keep_config"]
@@ -48,7 +48,7 @@ def _config(name: str) -> dict[str, Any]:
     try:
         config = transformers.AutoConfig.from_pretrained(_source(name), trust_remote_code=False)
     except Exception as error:  # the library raises what its network and parsers raise
-        raise BadInput(f"model={name}: no configuration to be read: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"model={name}: no configuration to be read: {brief(error)}") from error
     found: dict[str, Any] = {key: value for key, value in config.to_dict().items() if key not in _FOREIGN}
     return found
 
@@ -82,9 +82,7 @@ def _network(kind: str, config: Mapping[str, Any]) -> nn.Module:
         built = transformers.AutoConfig.for_model(known.pop("model_type"), **known)
         network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation="sdpa")
     except Exception as error:
-        raise BadInput(
-            f"a {config.get('model_type')} cannot be built for this task: {str(error).splitlines()[0]}"
-        ) from error
+        raise BadInput(f"a {config.get('model_type')} cannot be built for this task: {brief(error)}") from error
     return network.float()
 
 
@@ -96,7 +94,7 @@ def _load(network: nn.Module, kind: str, name: str) -> float:
             _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     except Exception as error:
-        raise BadInput(f"model={name}: no weights to be read: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"model={name}: no weights to be read: {brief(error)}") from error
     own, found = network.state_dict(), source.state_dict()
     found = {key: value for key, value in found.items() if key not in about["missing_keys"]}  # those are new and random
     fitting = {key: value for key, value in found.items() if key in own and own[key].shape == value.shape}

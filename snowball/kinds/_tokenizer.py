@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ..finding import BadInput
+from ..finding import BadInput, brief
 
 __all__ = [
     "BEGIN",
@@ -126,7 +126,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises plain Exceptions
-        raise BadInput(f"{path}: not a whole tokenizer: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"{path}: not a whole tokenizer: {brief(error)}") from error
     if (size := num_tokens(tokenizer)) > MAX_VOCAB:
         raise BadInput(f"{path}: its tokens have numbers up to {size - 1:,}; {MAX_VOCAB:,} is the most")
     tokenizer.no_padding()
@@ -139,11 +139,13 @@ def hub_tokenizer(source: str) -> Tokenizer:
     try:
         from transformers.utils.hub import cached_file
 
-        path = cached_file(source, "tokenizer.json")
+        path = cached_file(
+            str(Path(source).expanduser()) if Path(source).expanduser().is_dir() else source, "tokenizer.json"
+        )
     except ImportError as error:
         raise BadInput("model=hf:NAME needs transformers: pip install 'snowball[hf]'") from error
     except Exception as error:  # what its network raises
-        raise BadInput(f"model=hf:{source}: has no tokenizer.json: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"model=hf:{source}: has no tokenizer.json: {brief(error)}") from error
     return read_tokenizer(Path(str(path)))
 
 

@@ -241,7 +241,8 @@ class LanguageModelling(Task):
             text = self._text.text(written)
             if not text.endswith("\ufffd"):
                 yield text[shown:]
-                shown = len(text)
+                written = written[-1:]
+                shown = len(self._text.text(written))
 
     def notes(self, given: Mapping[str, Any]) -> list[str]:
         context = self.recipe[LanguageSection].context
@@ -305,6 +306,8 @@ def _pieces(cell: Any, size: int) -> list[Any]:
 def _document_splits(sizes: Sequence[int], given: Sequence[str], recipe: Recipe) -> list[str]:
     """The split of every piece; `sizes` are the pieces of each document, `given` the split its source states."""
     val, test = recipe.data.val, recipe.data.test
+    if val + test >= 1:
+        raise BadInput(f"data.val={val:g} and data.test={test:g} leave nothing to train on: together below 1, please")
     free = [number for number, split in enumerate(given) if not split]
     whole: dict[int, str] = dict.fromkeys(range(len(sizes)), "")
     if len(free) >= FEW_DOCUMENTS:

@@ -23,7 +23,7 @@ NETWORKS = {
     "gru": "Two-way GRU layers.",
     "transformer": "A Transformer encoder.",
 }
-SHOWN_ROWS = 100_000  # rows that a training shows in all, epochs within 4 to 30
+SHOWN_ROWS = 50_000  # rows that a training shows in all, epochs within 4 to 30
 
 
 class TextClassification(Task):
@@ -69,10 +69,9 @@ class TextClassification(Task):
             "text.vocab": 30_000,
             "text.lowercase": True,
             **dict(zip([f"network.{key}" for key in ("layers", "width", "heads", "hidden")], sizes, strict=True)),
-            # Chosen on TREC's validation rows, two seeds (2026-11-24): together 0.3 points above Kim's own recipe.
+            # On TREC's validation rows, three seeds (2026-11-24): 87.1 % so; 86.8 % and less with label smoothing,
+            # a moving average of the weights, or a fifth of the words dropped.
             "augment.drop": 0.1,
-            "label.smoothing": 0.1,
-            "train.ema": 0.99,
             "optim.lr": 0.001,
             "schedule.name": "onecycle",
             "train.batch_size": 50,
