@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -209,7 +210,12 @@ class TextKind(Answer):
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:
         found = _DAMAGE.search(value)
-        return {"characters": len(value), "words": len(value.split()), "damage": found[0] if found else None}
+        return {
+            "characters": len(value),
+            "words": len(value.split()),
+            "damage": found[0] if found else None,
+            "script": _script(value),
+        }
 
     @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -232,6 +238,14 @@ class TextKind(Answer):
                     "write the data anew from its source, as UTF-8",
                 )
             )
+        scripts = Counter(fact["script"] for fact in facts if fact["script"])
+        usual, rows = scripts.most_common(1)[0] if scripts else ("", 0)
+        if 0.9 * scripts.total() < rows < scripts.total():  # with less there is no usual script to be out of
+            others = {script: count for script, count in scripts.most_common() if script != usual}
+            message = (
+                f"{sum(others.values())} texts are not in {usual} script as the others are, but in {', '.join(others)}"
+            )
+            findings.append(Finding("language-outliers", "note", message, others, "look whether they belong"))
         lengths = np.array([fact["characters"] for fact in facts])
         low, middle, high = np.quantile(lengths, [0.25, 0.5, 0.75])
         bound = high + 10 * max(
@@ -344,7 +358,19 @@ class TextKind(Answer):
     def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
         step = max(1, len(answers) // 12)
         rows = [[answers[i], predictions[i]["text"]] for i in range(0, len(answers), step)][:12]
-        return [Block("Examples", "table", {"columns": ["right", "predicted"], "rows": rows})]
+        from ._translation_scores import signatures
+
+        return [Block("Examples", "table", {"columns": ["right", "predicted"], "rows": rows}, signatures())]
+
+
+def _script(text: str) -> str | None:
+    """The script of most letters at the beginning, by their Unicode names: LATIN, CYRILLIC, CJK.
+
+    >>> _script("Привет, world!")
+    'CYRILLIC'
+    """
+    names = [unicodedata.name(letter, "").partition(" ")[0] for letter in text[:64] if letter.isalpha()]
+    return Counter(names).most_common(1)[0][0] if names else None
 
 
 def _unigram(tokenizer: Tokenizer, encoded: Sequence[Sequence[int]]) -> dict[str, float]:
