@@ -127,10 +127,12 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
     def stream(piece: str) -> None:
         print(piece, end="", file=shown, flush=True)
 
-    answers = predict_inputs(run, words.words[1:], parse_overrides(words.pairs), stream)
-    for answer in answers:
+    answers = []
+    for inputs in [[word] for word in words.words[1:]] if task.streams else [words.words[1:]]:
+        answers += predict_inputs(run, inputs, parse_overrides(words.pairs), stream)
         if task.streams:
             display.line()
+    for answer in answers:
         display.line(f"{answer['input']}: {task.caption(answer)}")
         for note in answer.get("notes", ()):
             display.line(f"  note: {note}")

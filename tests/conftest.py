@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

@@ -30,7 +30,7 @@ def predict_inputs(
     """One answer an input, in order; a folder counts as its files. Each answer names its `input`.
 
     `options` are the task's own, such as how many tokens. Of a task that streams, an answer also holds what was
-    written as `text`; `streamed` is told each piece of it.
+    written as `text`; `streamed` is told what was given, and each piece that follows.
     """
     task, model = run.task(options), run.model()
     (role,) = task.given
@@ -50,6 +50,7 @@ def predict_inputs(
                 answer["notes"] = notes
             if task.streams:
                 pieces = []
+                streamed(str(value))
                 for piece in task.stream(model, {role: value}):
                     pieces.append(piece)
                     streamed(piece)
