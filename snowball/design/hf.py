@@ -21,9 +21,17 @@ from torch import Tensor, nn
 from ..finding import BadInput, Finding, brief
 from ..task import ColumnSchema, Schema
 
-__all__ = ["PREFIX", "HFClassifier", "HFLanguageModel", "begin_pretrained", "keep_config"]
+__all__ = ["FINE_TUNING", "PREFIX", "HFClassifier", "HFLanguageModel", "begin_pretrained", "keep_config"]
 
 PREFIX = "hf:"
+FINE_TUNING: Mapping[str, Any] = {  # the usual recipe since Devlin et al., 2019, appendix A.3
+    "model.dropout": 0.1,
+    "optim.lr": 5e-5,
+    "schedule.warmup": 0.1,
+    "train.batch_size": 32,
+    "train.epochs": 3,
+    "train.clip": 1.0,
+}
 MATCHED = 0.9  # of the tensors have to be there: else most of the network begins from chance
 _FOREIGN = ("auto_map", "custom_pipelines", "_name_or_path", "quantization_config", "architectures")
 

@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..design.decoding import sample
-from ..design.hf import PREFIX, HFLanguageModel, begin_pretrained, keep_config
-from ..design.text import NetworkSection, RecurrentLanguageModel, TransformerLanguageModel
-from ..finding import BadInput, Finding, nearest
+from ..design.hf import FINE_TUNING, PREFIX, HFLanguageModel, begin_pretrained, keep_config
+from ..design.text import NetworkSection, RecurrentLanguageModel, TransformerLanguageModel, network_name
+from ..finding import BadInput, Finding
 from ..kind import Batch, Block, Metric, Unreadable
 from ..kinds.text import PAD, TextKind
 from ..recipe import Recipe, Section
@@ -92,29 +92,14 @@ class LanguageModelling(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        if str(name).startswith(PREFIX):
-            return {
-                "model.name": name,
-                "text.max_tokens": 1_000_000,
-                "data.val": 0.05,
-                "data.test": 0.05,
-                "optim.lr": 5e-5,
-                "schedule.warmup": 0.1,
-                "train.batch_size": 8,
-                "train.epochs": 3,
-                "train.clip": 1.0,
-            }
-        if name not in ("auto", *NETWORKS):
-            raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
-        name = "gpt" if name == "auto" else name
+        name = network_name(asked, cls.networks(), "gpt")
+        data = {"model.name": name, "text.max_tokens": 1_000_000, "data.val": 0.05, "data.test": 0.05}
+        if name.startswith(PREFIX):
+            return {**data, **FINE_TUNING, "train.batch_size": 8}
         width = 128 if name == "gpt" else 256
         return {
-            "model.name": name,
+            **data,
             "text.tokens": "char",
-            "text.max_tokens": 1_000_000,
-            "data.val": 0.05,
-            "data.test": 0.05,
             "network.layers": 4 if name == "gpt" else 2,
             "network.width": width,
             "network.heads": 4,

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ..design.hf import PREFIX, HFClassifier, begin_pretrained, keep_config
-from ..design.text import NetworkSection, TextClassifier, classifier_body
-from ..finding import BadInput, Finding, nearest
+from ..design.hf import FINE_TUNING, PREFIX, HFClassifier, begin_pretrained, keep_config
+from ..design.text import NetworkSection, TextClassifier, classifier_body, network_name
+from ..finding import Finding
 from ..kinds.text import TextKind
 from ..recipe import Recipe, Section
 from ..table import Table
@@ -47,20 +47,9 @@ class TextClassification(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        if str(name).startswith(PREFIX):
-            return {
-                "model.name": name,
-                "model.dropout": 0.1,
-                "optim.lr": 5e-5,
-                "schedule.warmup": 0.1,
-                "train.batch_size": 32,
-                "train.epochs": 3,
-                "train.clip": 1.0,
-            }
-        if name not in ("auto", *NETWORKS):
-            raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
-        name = "cnn" if name == "auto" else name
+        name = network_name(asked, cls.networks(), "cnn")
+        if name.startswith(PREFIX):
+            return {"model.name": name, **FINE_TUNING}
         sizes = {"cnn": (1, 300, 1, 100), "transformer": (2, 128, 4, 512)}.get(name, (1, 200, 1, 128))
         return {
             "model.name": name,

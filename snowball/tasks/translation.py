@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..design.decoding import beam_search
-from ..design.text import NetworkSection, RecurrentTranslator, TransformerTranslator
-from ..finding import BadInput, nearest
+from ..design.text import NetworkSection, RecurrentTranslator, TransformerTranslator, network_name
+from ..finding import BadInput
 from ..kind import Batch
 from ..kinds.text import BEGIN, END, PAD, TextKind
 from ..recipe import Recipe, Section
@@ -72,12 +72,10 @@ class Translation(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        if name not in ("auto", *NETWORKS):
-            raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(str(name), NETWORKS)}")
+        name = network_name(asked, NETWORKS, "transformer")
         recurrent = name in ("gru", "lstm")
         return {
-            "model.name": "transformer" if name == "auto" else name,
+            "model.name": name,
             "model.dropout": 0.3,
             "text.tokens": "bpe",
             "text.vocab": 5000,
