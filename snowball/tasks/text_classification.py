@@ -54,7 +54,6 @@ class TextClassification(Task):
         return {
             "model.name": name,
             "model.dropout": 0.5,
-            "data.val": 0.1,  # as Kim, 2014: small sets need their rows for training
             "text.tokens": "word",
             "text.vocab": 30_000,
             "text.lowercase": True,
