@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from .finding import BadInput, Finding
 from .recipe import Recipe, Section
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["Answer", "Batch", "Blend", "Block", "Kind", "Metric", "Unreadable"]
+__all__ = ["Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Unreadable"]
 
 
 class Unreadable(Exception):
@@ -42,8 +42,18 @@ class Batch:
         return len(self.index)
 
 
-Blend = Callable[[dict[str, "Tensor"], "Tensor"], dict[str, "Tensor"]]
-"""(targets, keep (B,)) -> targets of which sample i keeps keep[i] and takes the rest from sample i - 1."""
+class Follow(Protocol):
+    """How targets follow what an augmentation does to the inputs; a Task is one."""
+
+    def blend(self, targets: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
+        """Targets of which sample i keeps keep[i] (B,) and takes the rest from sample i - 1."""
+
+    def warp(self, targets: dict[str, Tensor], theta: Tensor) -> dict[str, Tensor]:
+        """Targets of pictures that were resampled by theta (B, 2, 3).
+
+        theta maps a place in the new picture to where in the old one it comes from; both in -1..1, x before y, as
+        torch's affine_grid has it.
+        """
 
 
 class Metric(NamedTuple):
@@ -140,8 +150,8 @@ class Kind(ABC):
 
     # As something given.
 
-    def augment(self, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
-        """A random variant of the batch, on its device. Where samples are mixed, `blend` mixes their targets."""
+    def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
+        """A random variant of the batch, on its device. Where samples are mixed or moved, `follow` moves targets."""
         return batch
 
     def preprocess(self) -> nn.Module:
@@ -214,6 +224,10 @@ class Answer(Kind):
         """Targets of which sample i keeps keep[i] (B,) and takes the rest from sample i - 1, for mixup and the like."""
         raise BadInput(f"answers of kind {self.key} cannot be blended: switch augment.mixup and augment.cutmix off")
 
+    def warp(self, target: Tensor, theta: Tensor) -> Tensor:
+        """Targets of pictures that were moved by theta (B, 2, 3), see Follow; what they are of stays what it is."""
+        return target
+
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Outputs with what `decode` reads added, e.g. probabilities. Tensors only: it is exported with the model."""
         return outputs
@@ -256,6 +270,10 @@ class Answer(Kind):
     def stratum(cls, value: Any) -> str | None:
         """Rows of one stratum are shared out evenly by a split; None where the notion makes no sense."""
         return None
+
+    def draw_on(self, picture: Image.Image, answer: Any, prediction: Mapping[str, Any] | None) -> Image.Image:
+        """A picture of what was given with the raw answer and the decoded prediction drawn in; either may be None."""
+        return picture
 
     @classmethod
     def caption(cls, value: Any) -> str:

@@ -75,8 +75,11 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
         return len(self.numbers)
 
     def __getitem__(self, position: Any) -> Any:
-        row = self.numbers[position]
-        return self.given(row), self.answer(row)
+        return self.row(self.numbers[position])
+
+    def row(self, number: int) -> tuple[dict[str, Any], Any]:
+        """The row with this number in the table."""
+        return self.given(number), self.answer(number)
 
     def given(self, row: int) -> dict[str, Any]:
         return {role: kind.read(cells[row]) for role, (kind, cells) in self._given.items()}
@@ -214,11 +217,16 @@ class Task(ABC):
     def augment(self, batch: Batch, rng: SampleRandom) -> Batch:
         """A random variant of a training batch; each given kind in turn may change inputs and targets."""
         for role in self.given:
-            batch = self.kinds[role].augment(role, batch, rng, self._blend)
+            batch = self.kinds[role].augment(role, batch, rng, self)
         return batch
 
-    def _blend(self, targets: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
+    def blend(self, targets: dict[str, Tensor], keep: Tensor) -> dict[str, Tensor]:
+        """Targets of samples that were mixed, see Follow."""
         return {role: self.answer_kind.blend(target, keep) for role, target in targets.items()}
+
+    def warp(self, targets: dict[str, Tensor], theta: Tensor) -> dict[str, Tensor]:
+        """Targets of pictures that were moved, see Follow."""
+        return {role: self.answer_kind.warp(target, theta) for role, target in targets.items()}
 
     @abstractmethod
     def model(self) -> nn.Module:
@@ -300,10 +308,25 @@ class Task(ABC):
         """What a person should know of a row that is to be answered, such as what the network cannot see of it."""
         return [note for role, value in given.items() for note in self.kinds[role].notes(value)]
 
-    def draw(self, given: Mapping[str, Any]) -> Image.Image | str:
-        """A row as a report shows it; the first thing given stands for it."""
+    def facts(self, given: Mapping[str, Any], answer: Any) -> dict[str, dict[str, Any]]:
+        """role -> what an audit counts about a row."""
+        return {role: self.kinds[role].facts(value) for role, value in {**given, self.answer_role: answer}.items()}
+
+    def audit(self, facts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
+        """Findings on the facts of all readable rows, by role; what lies between roles is a task's to look for."""
+        return [finding for role, kind in self.kinds.items() for finding in kind.audit(facts[role])]
+
+    def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A decoded answer in terms of what a person gave, e.g. in pixels of that very picture."""
+        return answer
+
+    def draw(
+        self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None
+    ) -> Image.Image | str:
+        """A row as a report shows it: the first thing given, with the answer and the prediction drawn in."""
         role = next(iter(self.given))
-        return self.kinds[role].draw(given[role])
+        shown = self.kinds[role].draw(given[role])
+        return shown if isinstance(shown, str) else self.answer_kind.draw_on(shown, answer, prediction)
 
 
 def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:

@@ -137,12 +137,37 @@ def test_the_exported_resize_stays_within_a_grey_level_of_encode() -> None:
 # Augmentation: B pictures (B, C, 9, 9) with one bright pixel off centre show where geometry moves it.
 
 
-def augmented(images: torch.Tensor, index: int = 0, **keys: Any) -> torch.Tensor:
+class Still:
+    """Targets that stay what they are, whatever happens to the pictures; the map is kept to be looked at."""
+
+    theta: torch.Tensor | None = None
+
+    def blend(self, targets: dict[str, torch.Tensor], keep: torch.Tensor) -> dict[str, torch.Tensor]:
+        return targets
+
+    def warp(self, targets: dict[str, torch.Tensor], theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.theta = theta
+        return targets
+
+
+def augmented(images: torch.Tensor, index: int = 0, follow: Still | None = None, **keys: Any) -> torch.Tensor:
     batch = Batch({"image": images}, {}, torch.arange(index, index + len(images)))
-    out = augment_images(
-        ImageAugment(**keys), "image", batch, SampleRandom(0, 0, batch.index), lambda targets, keep: targets
-    )
+    out = augment_images(ImageAugment(**keys), "image", batch, SampleRandom(0, 0, batch.index), follow or Still())
     return out.inputs["image"]
+
+
+@pytest.mark.parametrize("keys", [{"flip": 1.0}, {"shift": 0.3}, {"flip": 0.5, "scale": 0.3, "rotate": 20.0}])
+def test_targets_are_told_where_everything_went(keys: dict[str, float]) -> None:
+    """A blurred spot is found where the inverse of the map says it is."""
+    ys, xs = torch.meshgrid(*[(torch.arange(64.0) + 0.5) / 32 - 1] * 2, indexing="ij")
+    spot = torch.exp(-((xs - 0.25) ** 2 + (ys + 0.1) ** 2) / 0.01)
+    follow = Still()
+    moved = augmented(spot.expand(16, 1, 64, 64), follow=follow, **keys)[:, 0]
+    mass = moved.sum((1, 2))
+    found = torch.stack([(moved * grid).sum((1, 2)) / mass for grid in (xs, ys)], 1)
+    assert follow.theta is not None
+    source = torch.einsum("bij,bj->bi", follow.theta[:, :, :2], found) + follow.theta[:, :, 2]
+    assert torch.allclose(source, torch.tensor([0.25, -0.1]).expand(16, 2), atol=0.02)
 
 
 def spot(row: int, column: int, num: int = 64) -> torch.Tensor:
@@ -208,10 +233,11 @@ def test_mixed_targets_say_what_was_mixed(name: str) -> None:
     )
     classes = torch.nn.functional.one_hot(level, 10).float()
 
-    def blend(targets: dict[str, torch.Tensor], keep: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"label": torch.lerp(classes.roll(1, 0), classes, keep[:, None])}
+    class Classes(Still):
+        def blend(self, targets: dict[str, torch.Tensor], keep: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"label": torch.lerp(classes.roll(1, 0), classes, keep[:, None])}
 
-    out = augment_images(ImageAugment(**{name: 1.0}), "image", batch, SampleRandom(0, 0, batch.index), blend)
+    out = augment_images(ImageAugment(**{name: 1.0}), "image", batch, SampleRandom(0, 0, batch.index), Classes())
     expected = (out.targets["label"] * torch.arange(10.0)).sum(1)
     assert torch.allclose(out.inputs["image"].mean((1, 2, 3)), expected, atol=1e-4)
     assert float((expected - level).abs().max()) > 1

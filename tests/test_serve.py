@@ -403,6 +403,7 @@ def test_other_kinds_and_several_roles_need_no_new_code(predictor: OnnxPredictor
         baseline=lambda: {"text": "<b>yes</b>"},
         streams=False,
         encode_given=lambda given: given,
+        present=lambda answer, given: answer,
     )
     joined = SimpleNamespace(task=task, predict=lambda rows: [{"text": "|".join(row.values())} for row in rows])
     with served(joined, {"name": "<i>why</i>", "task": "asking"}) as client:

@@ -28,16 +28,17 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
     findings = [bad_rows_finding(table, encoded.bad)] if encoded.bad else []
     findings += _duplicates(table, encoded, splits)
     findings += _near_duplicates(table, encoded, splits)
-    for role, kind in task.kinds.items():
-        readable = [fact for fact in encoded.facts[role] if fact is not None]
-        findings += kind.audit(readable) if readable else []
-    return worst_first(findings)
+    return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
 
 
 def summary(task: Task, encoded: Encoded) -> dict[str, dict[str, Any]]:
     """What there is, by role: class counts, sizes, modes."""
-    readable = {role: [fact for fact in encoded.facts[role] if fact is not None] for role in task.kinds}
+    readable = _readable_facts(task, encoded)
     return {role: kind.summary(readable[role]) for role, kind in task.kinds.items()}
+
+
+def _readable_facts(task: Task, encoded: Encoded) -> dict[str, list[dict[str, Any]]]:
+    return {role: [fact for fact in encoded.facts[role] if fact is not None] for role in task.kinds}
 
 
 def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:

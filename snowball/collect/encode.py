@@ -125,9 +125,7 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
             return str(reason)
         seen = ",".join(columns[role].digest(value) for role, value in given.items())
         digest = f"{seen} {columns[task.answer_role].digest(answer)}"
-        values = {**given, task.answer_role: answer}
-        row_facts = {role: columns[role].facts(value) for role, value in values.items()}
-        return {**inputs, **targets}, digest, row_facts, columns[first].sketch(given[first])
+        return {**inputs, **targets}, digest, task.facts(given, answer), columns[first].sketch(given[first])
 
     numbers = iter(range(len(table)))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

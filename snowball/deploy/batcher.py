@@ -95,10 +95,11 @@ def check_names(found: Mapping[str, Any], task: Task) -> None:
             raise HTTPException(400, f"field {role!r} is missing; {known}")
 
 
-def encode(task: Task, cells: Cells, where: str = "") -> dict[str, Any]:
-    """One input as tensors; `where` begins the line of an error."""
+def encode(task: Task, cells: Cells, where: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+    """One input's raw values, and as tensors; `where` begins the line of an error."""
     try:
-        return task.encode_given(readable(task, cells))
+        given = readable(task, cells)
+        return given, task.encode_given(given)
     except Unreadable as error:
         raise HTTPException(400, f"{where}{error}") from None
 
@@ -250,7 +251,9 @@ class Predictions:
                     cells = await read_cells(request, self.task, max_inputs, max_bytes)
                     with self._batcher.arriving():
                         rows = await self._encode(cells)
-                    return await self._batcher.submit(rows)
+                    answers = await self._batcher.submit([tensors for _, tensors in rows])
+                    pairs = zip(answers, rows, strict=True)
+                    return [self.task.present(answer, given) for answer, (given, _) in pairs]
             except TimeoutError:
                 raise HTTPException(504, f"not answered within {self._timeout_s:g} s") from None
             except QueueFull:
@@ -271,13 +274,12 @@ class Predictions:
         finally:
             self.in_progress -= 1
 
-    async def _encode(self, cells: list[Cells]) -> Sequence[Mapping[str, Any]]:
+    async def _encode(self, cells: list[Cells]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         loop = asyncio.get_running_loop()
         where = [f"input {n} of {len(cells)}: " if len(cells) > 1 else "" for n in range(1, len(cells) + 1)]
         jobs = [loop.run_in_executor(self._readers, encode, self.task, *one) for one in zip(cells, where, strict=True)]
         try:
-            rows: list[dict[str, Any]] = await asyncio.gather(*jobs)
-            return rows
+            return await asyncio.gather(*jobs)
         finally:
             for job in jobs:  # where one has failed or the time is up, what has not begun need not begin
                 job.cancel()

@@ -137,7 +137,7 @@ def evaluate_rows(
     )
     run.record("evaluation", findings)
     write_json(run.path / "evaluation.json", evaluation.to_json())
-    write_report(run, evaluation, [task.draw(source.given(mistake.row)) for mistake in mistakes])
+    write_report(run, evaluation, [task.draw(*source.row(source.numbers[i]), predictions[i]) for i in worst])
     return evaluation
 
 

@@ -45,6 +45,7 @@ def predict_inputs(
         batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
+        found = [task.present(answer, {role: value}) for value, answer in zip(values, found, strict=True)]
         for value, answer in zip(values, found, strict=True):
             if notes := task.notes({role: value}):
                 answer["notes"] = notes

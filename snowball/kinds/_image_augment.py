@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from ..kind import Batch, Blend
+from ..kind import Batch, Follow
 from ..recipe import Section
 from ..rng import SampleRandom
 
@@ -61,19 +61,20 @@ class ImageAugment(Section):
         return self.name != "none" and any((*amounts, self.mixup, self.cutmix, self.randaugment))
 
 
-def augment_images(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
-    """`batch.inputs[role]` (B, C, H, W) in 0..255 becomes a float32 variant; mixup and cutmix blend the targets too."""
+def augment_images(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
+    """`batch.inputs[role]` (B, C, H, W) in 0..255 becomes a float32 variant; targets follow moves and mixtures."""
     if not recipe.active:
         return batch
     images = batch.inputs[role].float()
     chosen = _draw_operations(recipe, rng, len(images))
-    images = _geometry(recipe, images, rng, chosen)
+    images, theta = _geometry(recipe, images, rng, chosen)
     images = _colours(recipe, images, rng, chosen)
     if recipe.erase:
         images = _erase(recipe.erase, images, rng)
-    batch = replace(batch, inputs={**batch.inputs, role: images})
+    targets = batch.targets if theta is None else follow.warp(batch.targets, theta)
+    batch = replace(batch, inputs={**batch.inputs, role: images}, targets=targets)
     if recipe.mixup or recipe.cutmix:
-        batch = _mix_pairs(recipe, role, batch, rng, blend)
+        batch = _mix_pairs(recipe, role, batch, rng, follow)
     return batch
 
 
@@ -102,11 +103,13 @@ def _draw_operations(recipe: ImageAugment, rng: SampleRandom, num: int) -> dict[
     return {name: strength[:, i] for i, name in enumerate(_OPERATIONS)}
 
 
-def _geometry(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]) -> Tensor:
-    """Rotation, scale, shear, shift, crop and flip as one affine map and one bilinear resampling."""
+def _geometry(
+    recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]
+) -> tuple[Tensor, Tensor | None]:
+    """Rotation, scale, shear, shift, crop and flip as one affine map and one bilinear resampling; and the map."""
     amounts = recipe.rotate, recipe.scale, recipe.shift, recipe.shear, recipe.crop
     if not (any(amounts) or chosen):
-        return _flip(recipe.flip, images, rng) if recipe.flip else images
+        return _flip(recipe.flip, images, rng) if recipe.flip else (images, None)
     height, width = images.shape[2:]
     angle, grow, shift_x, shift_y, shear_x, area, place_x, place_y = rng.uniform(8, -1, 1).unbind(1)
     zero = torch.zeros_like(angle)
@@ -122,13 +125,16 @@ def _geometry(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: d
     aspect = height / width  # coordinates run from -1 to 1 on either side: rotation needs equal units
     row_x = torch.stack([(cos + sin * shear_y) * mirror, (cos * shear_x + sin) * aspect, shift_x], 1)
     row_y = torch.stack([(cos * shear_y - sin) * mirror / aspect, cos - sin * shear_x, shift_y], 1)
-    grid = F.affine_grid(torch.stack([row_x, row_y], 1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    theta = torch.stack([row_x, row_y], 1)  # (B, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False), theta
 
 
-def _flip(probability: float, images: Tensor, rng: SampleRandom) -> Tensor:
-    flipped = rng.uniform(1)[:, :, None, None] < probability
-    return torch.where(flipped, images.flip(3), images)
+def _flip(probability: float, images: Tensor, rng: SampleRandom) -> tuple[Tensor, Tensor]:
+    flipped = rng.uniform(1)[:, 0] < probability
+    theta = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
+    theta[:, 0, 0] = torch.where(flipped, -1.0, 1.0)
+    return torch.where(flipped[:, None, None, None], images.flip(3), images), theta
 
 
 def _colours(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]) -> Tensor:
@@ -173,7 +179,7 @@ def _erase(probability: float, images: Tensor, rng: SampleRandom) -> Tensor:
     return torch.where(mask, images.mean((2, 3), keepdim=True), images)
 
 
-def _mix_pairs(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+def _mix_pairs(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
     """Blend each sample with the next one of its batch; a sample with both on draws which of the two it gets."""
     images = batch.inputs[role]
     other = images.roll(1, 0)
@@ -188,7 +194,7 @@ def _mix_pairs(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom,
         mask = _rectangle(1 - share, rng, *images.shape[2:]) & use_cutmix[:, None, None, None]
         images = torch.where(mask, other, images)
         keep = torch.where(use_cutmix, 1 - mask.float().mean((1, 2, 3)), keep)
-    return replace(batch, inputs={**batch.inputs, role: images}, targets=blend(batch.targets, keep))
+    return replace(batch, inputs={**batch.inputs, role: images}, targets=follow.blend(batch.targets, keep))
 
 
 def _beta(alpha: float, rng: SampleRandom, tries: int = 64) -> Tensor:

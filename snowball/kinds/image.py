@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Blend, Kind, Unreadable
+from ..kind import Batch, Follow, Kind, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._image_augment import ImageAugment, augment_images
@@ -198,8 +198,8 @@ class ImageKind(Kind):
             )
         return findings
 
-    def augment(self, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
-        return augment_images(self.recipe[ImageAugment], role, batch, rng, blend)
+    def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
+        return augment_images(self.recipe[ImageAugment], role, batch, rng, follow)
 
     def draw(self, value: np.ndarray) -> Image.Image:
         picture = Image.fromarray(value)

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Answer, Batch, Blend, Block, Metric, Unreadable
+from ..kind import Answer, Batch, Block, Follow, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._tokenizer import (
@@ -187,7 +187,7 @@ class TextKind(Answer):
         """As `encode`, cut to the longest row that a network of bounded length is made for."""
         return self.encode(value)[: self.state["max_tokens"]]
 
-    def augment(self, role: str, batch: Batch, rng: SampleRandom, blend: Blend) -> Batch:
+    def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
         share = self.recipe[TextAugment].drop
         if not share:
             return batch
