@@ -214,10 +214,16 @@ class Answer(Kind):
 
     @abstractmethod
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
-        """name -> (sum, count), additive over batches, processes and clients; cheap enough for every step."""
+        """name -> (sum, count), additive over batches, processes and clients; cheap enough for every step.
 
-    def derive(self, means: dict[str, float]) -> dict[str, float]:
-        """Means of `measure` and of the loss with the metrics that follow from them added, e.g. perplexity."""
+        A sum is a number or a vector.
+        """
+
+    def derive(self, means: dict[str, Any]) -> dict[str, float]:
+        """Means of `measure` and of the loss with the metrics that follow from them added, e.g. perplexity.
+
+        The mean of a sum that is a vector, such as a histogram, is a list; it is to be replaced by what it means.
+        """
         return means
 
     def blend(self, target: Tensor, keep: Tensor) -> Tensor:
@@ -231,6 +237,17 @@ class Answer(Kind):
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Outputs with what `decode` reads added, e.g. probabilities. Tensors only: it is exported with the model."""
         return outputs
+
+    def difference(self, expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
+        """How far two runtimes' finished outputs are apart: entry by entry, as a share of the largest."""
+        import numpy as np
+
+        largest = 0.0
+        for name, value in expected.items():
+            wanted, got = value.astype(np.float64), found[name].astype(np.float64)
+            if wanted.size:
+                largest = max(largest, float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max())))
+        return largest
 
     @abstractmethod
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -258,7 +258,7 @@ class Task(ABC):
         """name -> (sum, count), additive over batches, processes and clients."""
         return self.answer_kind.measure(outputs, batch.targets[self.answer_role])
 
-    def derive(self, means: dict[str, float]) -> dict[str, float]:
+    def derive(self, means: dict[str, Any]) -> dict[str, float]:
         """Means of `measure` and of the loss with the metrics that follow from them added."""
         return self.answer_kind.derive(means)
 

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -155,7 +154,7 @@ def _export_parts(task: Task, model: nn.Module, rows: Rows, weights: str, path: 
         write_bytes(part_path(path, task, part), _with_metadata(program, about))
     predictor = OnnxPredictor(path)
     differences = {
-        part: max(_call_difference(getattr(predictor.parts, part), call) for call in calls)
+        part: max(_call_difference(task, getattr(predictor.parts, part), call) for call in calls)
         for part, calls in recorder.calls.items()
     }
     given = [rows.given(row) for row in rows.numbers]
@@ -172,11 +171,11 @@ def _export_parts(task: Task, model: nn.Module, rows: Rows, weights: str, path: 
 
 
 def _call_difference(
-    part: Callable[..., dict[str, Tensor]], call: tuple[dict[str, Tensor], dict[str, Tensor]]
+    task: Task, part: Callable[..., dict[str, Tensor]], call: tuple[dict[str, Tensor], dict[str, Tensor]]
 ) -> float:
     inputs, outputs = call
     found = {name: value.numpy() for name, value in part(**inputs).items()}
-    return _difference({name: value.numpy() for name, value in outputs.items() if value.numel()}, found)
+    return task.answer_kind.difference({name: value.numpy() for name, value in outputs.items()}, found)
 
 
 def _shown(made: Export) -> str:
@@ -249,7 +248,7 @@ def _compare_shapes(
     for name, example in {"single": single, "batch": larger}.items():
         with torch.no_grad():
             expected = {key: value.numpy() for key, value in whole(*example).items()}
-        differences[name] = _difference(expected, predictor.run([part.numpy() for part in example]))
+        differences[name] = task.answer_kind.difference(expected, predictor.run([part.numpy() for part in example]))
     return differences
 
 
@@ -258,14 +257,6 @@ def _enlarged(part: Tensor) -> Tensor:
     if part.dim() != 4:
         return part
     return part.repeat_interleave(2, 2).repeat_interleave(2, 3)
-
-
-def _difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    largest = 0.0
-    for name, value in expected.items():
-        wanted, got = value.astype(np.float64), found[name].astype(np.float64)
-        largest = max(largest, float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max())))
-    return largest
 
 
 def _answers(
@@ -284,7 +275,7 @@ def _answers(
             inputs = {role: value[None] for role, value in row.items()}
             expected = {name: as_array(value) for name, value in task.predict(model, inputs).items()}
         found = predictor.run([tensor.numpy() for tensor in tensors])
-        largest = max(largest, _difference(expected, found))
+        largest = max(largest, task.answer_kind.difference(expected, found))
         torch_answers += task.decode(expected)
         onnx_answers += task.decode(found)
     return torch_answers, onnx_answers, largest

@@ -41,7 +41,7 @@ class Totals:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        self._sums: dict[str, Tensor] = {}  # name -> (2,): sum and count
+        self._sums: dict[str, Tensor] = {}  # name -> (N + 1,): a sum of N numbers, mostly one, and the count
         self._waiting: list[tuple[dict[str, Tensor], Batch, Tensor]] = []
         self._most_waiting = 1
 
@@ -73,27 +73,29 @@ class Totals:
         )
         measures["loss"] = (torch.stack(losses).to(precise) * counts).sum(), counts.sum()
         for name, (value, count) in measures.items():
-            both = torch.stack([value.to(precise), torch.as_tensor(count, dtype=precise, device=device)])
+            counted = torch.as_tensor(count, dtype=precise, device=device).reshape(1)
+            both = torch.cat([value.to(precise).reshape(-1), counted])
             self._sums[name] = self._sums[name] + both if name in self._sums else both
 
     def state(self) -> dict[str, Tensor]:
-        """Sum and count by name, (2,) each."""
+        """Sum and count by name, the count last."""
         self._fold()
         return dict(self._sums)
 
     def counted(self) -> int:
         """What all losses so far were the means over: rows, or tokens."""
-        return int(self.state()["loss"][1])
+        return int(self.state()["loss"][-1])
 
     def load(self, sums: Mapping[str, Tensor]) -> None:
         self._sums = dict(sums)
 
     def means(self) -> dict[str, float]:
         """The means by name, and what follows from them."""
-        means = {}
+        means: dict[str, Any] = {}
         for name, both in sorted(self.state().items()):
-            value, count = both.tolist()
-            means[name] = value / count if count else math.nan
+            *values, count = both.tolist()
+            shares = [value / count if count else math.nan for value in values]
+            means[name] = shares[0] if len(shares) == 1 else shares
         return self._task.derive(means)
 
 

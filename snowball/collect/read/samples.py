@@ -11,11 +11,12 @@ from typing import Any
 from ...finding import BadInput
 from ...table import Column, Table
 from .sample_numbers import numbers
+from .sample_shapes import shapes
 from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
 
-DEFAULTS: dict[str, dict[str, Any]] = {"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}}
+DEFAULTS: dict[str, dict[str, Any]] = {"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}, "shapes": {}}
 """Recipe values that each sample is best served by, as dotted keys."""
 
 
@@ -63,6 +64,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "numbers": (
         numbers,
         "4,000 numbers below 10,000 in English and in German words",
+        "computed; no licence needed",
+    ),
+    "shapes": (
+        shapes,
+        "400 pictures of circles, squares and triangles, 64x64, each with its box",
         "computed; no licence needed",
     ),
 }

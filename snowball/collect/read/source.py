@@ -11,6 +11,7 @@ from ...finding import BadInput, Finding, nearest
 from ...recipe import DataSection
 from ...table import Table
 from .archive import extract, is_archive
+from .boxes import box_table
 from .cifar import CIFAR_FILES, cifar_table
 from .columns import SPLIT_WORDS, names_files, type_columns
 from .documents import DOCUMENT_SUFFIXES
@@ -113,6 +114,8 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
         return idx_table(name, pairs)
     if (folder / CIFAR_FILES[0]).is_file():
         return cifar_table(name, folder)
+    if found := _annotated(folder, name, shown):
+        return _telling(found, tell)
     if files := find_table_files(folder):
         classes = holds_class_folders(folder)
         if len(files) == 1 or not classes:
@@ -120,6 +123,14 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
             if not classes or names_files(raw, data):
                 return type_columns(raw, data, name)
     return _telling(read_text_folder(folder, name) or class_table(folder, name, shown), tell)
+
+
+def _annotated(folder: Path, name: str, shown: str) -> tuple[Table, list[Finding]] | None:
+    """Pictures with boxes, in the folder or in the one archive that stands in it."""
+    if found := box_table(folder, name, shown):
+        return found
+    archives = sorted(entry for entry in folder.iterdir() if is_archive(entry.name) and entry.is_file())
+    return box_table(extract(archives[0]), name, str(archives[0])) if len(archives) == 1 else None
 
 
 def _telling(found: tuple[Table, list[Finding]], tell: Note) -> Table:

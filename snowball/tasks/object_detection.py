@@ -1,0 +1,88 @@
+"""Object detection: image -> boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from ..design.detection import DETECTORS, build_detector
+from ..design.image import ImageShape
+from ..finding import Finding
+from ..recipe import Recipe, Section
+from ..table import Table
+from ..task import Schema, Task
+
+__all__ = ["DetectionOptions", "ObjectDetection"]
+
+SHOWN_ROWS = 40_000  # pictures that a training on a small table shows in all
+
+
+class DetectionOptions(Section):
+    """What may be asked of an answer."""
+
+    key = "options"
+
+    score: float = Field(0.3, ge=0, le=1)
+    """Boxes of a lower score are left out."""
+
+
+class ObjectDetection(Task):
+    """A network from pixels to boxes with labels and scores."""
+
+    name = "object-detection"
+    given: ClassVar[Mapping[str, str]] = {"image": "image"}
+    answer = ("boxes", "boxes")
+    options_type = DetectionOptions
+    sample = "shapes"
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3}
+
+    @classmethod
+    def networks(cls) -> dict[str, str]:
+        return DETECTORS
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "schedule.name": "onecycle",
+            "optim.lr": 0.002,
+            "train.batch_size": 16,
+            "train.epochs": max(10, min(150, SHOWN_ROWS // len(table))),
+            "train.ema": 0.99,
+            "augment.flip": 0.5,
+            "augment.scale": 0.3,
+            "augment.shift": 0.15,
+            "augment.colour": 0.2,
+        }
+
+    @classmethod
+    def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
+        return {"model.name": "light"} if recipe.model.name == "auto" else {}
+
+    def model(self) -> nn.Module:
+        image = self.kinds["image"].state
+        shape = ImageShape(image["channels"], image["height"], image["width"], self.answer_kind.num_outputs)
+        return build_detector(self.recipe.model.name, shape, image["mean"], image["std"])
+
+    def audit(self, facts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
+        empty = sum(not fact["labels"] for fact in facts["boxes"])
+        found = super().audit(facts)
+        if empty > len(facts["boxes"]) // 2:
+            message = f"{empty} of {len(facts['boxes'])} pictures have no box at all"
+            fix = "if they do hold objects, their annotations are missing"
+            found.append(Finding("empty-pictures", "warning", message, {"pictures": empty}, fix))
+        return found
+
+    def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Boxes of at least the score that was asked for, in pixels of the picture as it was given."""
+        height, width = given["image"].shape[:2]
+        assert isinstance(self.options, DetectionOptions)
+        least = self.options.score
+        boxes = [
+            {**box, "box": [round(at * side, 2) for at, side in zip(box["box"], (width, height) * 2, strict=True)]}
+            for box in answer["boxes"]
+            if box["score"] >= least
+        ]
+        return {**answer, "boxes": boxes}
