@@ -127,16 +127,19 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
     def stream(piece: str) -> None:
         print(piece, end="", file=shown, flush=True)
 
+    pictures = words.output if words.output and words.output.suffix not in (".jsonl", ".json") else None
     answers = []
     for inputs in [[word] for word in words.words[1:]] if task.streams else [words.words[1:]]:
-        answers += predict_inputs(run, inputs, parse_overrides(words.pairs), stream)
+        answers += predict_inputs(run, inputs, parse_overrides(words.pairs), stream, pictures)
         if task.streams:
             display.line()
     for answer in answers:
         display.line(f"{answer['input']}: {task.caption(answer)}")
         for note in answer.get("notes", ()):
             display.line(f"  note: {note}")
-    if words.output is not None:
+    if pictures is not None:
+        display.line(f"  pictures  {pictures}")
+    elif words.output is not None:
         from .storage import write_bytes
 
         write_bytes(words.output, "".join(json.dumps(answer) + "\n" for answer in answers).encode())
@@ -171,10 +174,32 @@ def _serve(words: Words, display: Display) -> dict[str, Any]:
 def _data(words: Words, display: Display) -> dict[str, Any]:
     from .collect.read import list_sources
 
+    if words.words:
+        return _convert(words, display)
+
     sources = list_sources()
     for name, about, origin in sources:
         display.line(f"{name:15} {about}; {origin}")
     return {"data": {name: {"about": about, "origin": origin} for name, about, origin in sources}}
+
+
+def _convert(words: Words, display: Display) -> dict[str, Any]:
+    from .collect.convert import convert_boxes
+    from .collect.read import read_table
+    from .recipe import DataSection, parse_overrides
+
+    usage = VERBS["data"][1]
+    if words.words[0] != "convert" or len(words.words) != 2:
+        raise BadInput(f"snowball data {' '.join(words.words)}: not known: {usage}")
+    if words.output is None:
+        raise BadInput(f"where to? {usage}")
+    form = str(parse_overrides(words.pairs).get("form", ""))
+    notes: list[Any] = []
+    table = read_table(DataSection(name=words.words[1]), notes.append)
+    found = [*notes, *convert_boxes(table, form, words.output, display)]
+    display.findings("convert", found)
+    display.line(f"{words.output}: {len(table):,} pictures as {form}")
+    return {"findings": _json(found), "verdict": verdict(found), "files": [str(words.output)]}
 
 
 def _models(words: Words, display: Display) -> dict[str, Any]:
@@ -199,12 +224,16 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
     "predict": (
         _predict,
-        "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl]",
+        "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl | -o PICTURES/]",
         "answers for files, folders or texts",
     ),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
-    "data": (_data, "snowball data", "the data sets there are"),
+    "data": (
+        _data,
+        "snowball data | snowball data convert DATA -o FOLDER form=coco|voc|yolo",
+        "the data sets there are, or boxes in another form",
+    ),
     "models": (_models, "snowball models", "the networks there are"),
 }
 

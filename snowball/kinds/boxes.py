@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 from torch import Tensor
 
@@ -294,26 +294,27 @@ class BoxesKind(Answer):
 
     @classmethod
     def predicted_caption(cls, prediction: Mapping[str, Any]) -> str:
-        said = Counter(box["label"] for box in prediction["boxes"] if box["score"] >= SHOWN_SCORE)
+        said = Counter(box["label"] for box in prediction["boxes"])
         return ", ".join(f"{count} {label}" for label, count in said.items()) or "nothing"
 
     def draw_on(self, picture: Image.Image, answer: Boxes | None, prediction: Mapping[str, Any] | None) -> Image.Image:
         """True boxes thin and white, predicted ones in their label's colour with label and score."""
         picture = picture.convert("RGB")
         pen = ImageDraw.Draw(picture)
+        thick = 1 + max(picture.size) // 400
+        font = ImageFont.load_default(8 + max(picture.size) // 80)
         if answer is not None:
             for box in _shares(answer):
-                pen.rectangle(_on(picture, box), outline="white", width=1)
+                pen.rectangle(_on(picture, box), outline="white", width=thick)
         for said in prediction["boxes"] if prediction else ():
-            if said["score"] < SHOWN_SCORE:
-                continue
             colour = COLOURS[self.labels.index(said["label"]) % len(COLOURS)]
             at = _on(picture, np.array(said["box"]))
-            pen.rectangle(at, outline=colour, width=2)
+            pen.rectangle(at, outline=colour, width=thick)
             words = f"{said['label']} {said['score']:.2f}"
-            top = max(0, at[1] - 11)
-            pen.rectangle((at[0], top, at[0] + pen.textlength(words) + 2, top + 11), fill=colour)
-            pen.text((at[0] + 1, top), words, fill="white")
+            _, _, right, bottom = pen.textbbox((0, 0), words, font=font)
+            place = at[0], max(0.0, at[1] - bottom - 2)
+            pen.rectangle((*place, place[0] + right + 3, place[1] + bottom + 2), fill=colour)
+            pen.text((place[0] + 2, place[1]), words, fill="white", font=font)
         return picture
 
 

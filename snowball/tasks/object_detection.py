@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from PIL import Image
 from pydantic import Field
 from torch import nn
 
@@ -17,6 +18,7 @@ from ..task import Schema, Task
 
 __all__ = ["DetectionOptions", "ObjectDetection"]
 
+LEAST_SIDE = 320  # pixels of a picture that boxes are drawn on
 SHOWN_ROWS = 40_000  # pictures that a training on a small table shows in all
 
 
@@ -75,14 +77,31 @@ class ObjectDetection(Task):
             found.append(Finding("empty-pictures", "warning", message, {"pictures": empty}, fix))
         return found
 
+    def caption(self, prediction: Mapping[str, Any]) -> str:
+        return super().caption(self._said(prediction))
+
+    def draw(
+        self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None
+    ) -> Image.Image | str:
+        """The whole picture, small ones enlarged, with boxes of at least the score that was asked for."""
+        picture = Image.fromarray(given["image"]).convert("RGB")
+        factor = max(1, LEAST_SIDE // max(picture.size))
+        if factor > 1:
+            picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        return self.answer_kind.draw_on(picture, answer, self._said(prediction) if prediction else None)
+
+    def _said(self, prediction: Mapping[str, Any]) -> dict[str, Any]:
+        """The boxes of at least the score that was asked for."""
+        assert isinstance(self.options, DetectionOptions)
+        least = self.options.score
+        return {**prediction, "boxes": [box for box in prediction["boxes"] if box["score"] >= least]}
+
     def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Boxes of at least the score that was asked for, in pixels of the picture as it was given."""
         height, width = given["image"].shape[:2]
-        assert isinstance(self.options, DetectionOptions)
-        least = self.options.score
+        said = self._said(answer)
         boxes = [
             {**box, "box": [round(at * side, 2) for at, side in zip(box["box"], (width, height) * 2, strict=True)]}
-            for box in answer["boxes"]
-            if box["score"] >= least
+            for box in said["boxes"]
         ]
-        return {**answer, "boxes": boxes}
+        return {**said, "boxes": boxes}
