@@ -62,7 +62,7 @@ class Detector(nn.Module):
             boxes.append(torch.stack(edges, 1).flatten(2))
             half = [torch.full_like(x, 0.5 / width), torch.full_like(x, 0.5 / height)]
             places.append(torch.stack([x, y, *half]).flatten(1))
-        place = torch.cat(places, 1).t()[None].expand(len(image), -1, -1)
+        place = torch.cat(places, 1).t()[None].expand(image.shape[0], -1, -1)  # len() would make the batch a constant
         return {"logits": torch.cat(logits, 2).mT, "boxes": torch.cat(boxes, 2).mT, "places": place}
 
 

@@ -67,7 +67,7 @@ def predict_inputs(
 
 
 def _draw(task: Task, folder: Path, rows: Sequence[tuple[dict[str, Any], dict[str, Any]]], start: int) -> None:
-    """A JPEG of each row with its answer, numbered as the inputs are."""
+    """A JPEG of each row with its answer, called as the input's file, or numbered."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, (given, answer) in enumerate(rows, start=start + 1):
         drawn = task.draw(given, None, answer)

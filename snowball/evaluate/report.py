@@ -40,7 +40,7 @@ WIDE = 10  # labels up to which a matrix stands beside other blocks
 LISTED = 30  # entries of a larger matrix that are listed
 TABLE_ROWS = 1000  # rows of a table on the page; evaluation.json holds all of them
 EVIDENCE = 4000  # characters of a finding's evidence; findings.json holds all of it
-PICTURE_SIDE = 256  # pixels; 24 photographs then make a page of about 3 MB
+PICTURE_SIDE = 320  # pixels; 24 photographs then make a page of about 4 MB
 PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visible
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
 

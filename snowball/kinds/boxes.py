@@ -301,7 +301,7 @@ class BoxesKind(Answer):
         """True boxes thin and white, predicted ones in their label's colour with label and score."""
         picture = picture.convert("RGB")
         pen = ImageDraw.Draw(picture)
-        thick = 1 + max(picture.size) // 400
+        thick = 2 + max(picture.size) // 600
         font = ImageFont.load_default(8 + max(picture.size) // 80)
         if answer is not None:
             for box in _shares(answer):
