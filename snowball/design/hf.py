@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,16 @@ from torch import Tensor, nn
 from ..finding import BadInput, Finding, brief
 from ..task import ColumnSchema, Schema
 
-__all__ = ["FINE_TUNING", "PREFIX", "HFClassifier", "HFLanguageModel", "begin_pretrained", "keep_config"]
+__all__ = [
+    "FINE_TUNING",
+    "PREFIX",
+    "FromHub",
+    "HFClassifier",
+    "HFLanguageModel",
+    "begin_pretrained",
+    "hub_network",
+    "keep_config",
+]
 
 PREFIX = "hf:"
 FINE_TUNING: Mapping[str, Any] = {  # the usual recipe since Devlin et al., 2019, appendix A.3
@@ -70,7 +79,8 @@ def keep_config(schema: Schema, role: str, name: str, asked: str, longest: int |
         return schema
     column = schema.columns[role]
     state = {**column.state, "config": _config(name)}
-    limit, longest = _num_positions(state["config"]), longest or state["max_tokens"]
+    limit = _num_positions(state["config"])
+    longest = longest or state.get("max_tokens", 0)
     if limit is not None and longest > limit:
         raise BadInput(f"model={name}: sees {limit:,} tokens at most, of {longest:,}: set {asked}={limit}")
     return replace(schema, columns={**schema.columns, role: ColumnSchema(column.column, column.kind, state)})
@@ -83,12 +93,12 @@ def _num_positions(config: Mapping[str, Any]) -> int | None:
     return int(found) - behind if found else None
 
 
-def _network(kind: str, config: Mapping[str, Any]) -> nn.Module:
+def hub_network(kind: str, config: Mapping[str, Any], attention: str = "sdpa") -> nn.Module:
     transformers = _transformers()
     known = dict(config)
     try:
         built = transformers.AutoConfig.for_model(known.pop("model_type"), **known)
-        network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation="sdpa")
+        network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation=attention)
     except Exception as error:
         raise BadInput(f"a {config.get('model_type')} cannot be built for this task: {brief(error)}") from error
     return network.float()
@@ -110,7 +120,15 @@ def _load(network: nn.Module, kind: str, name: str) -> float:
     return len(fitting) / max(1, len(own))
 
 
-class HFClassifier(nn.Module):
+class FromHub(nn.Module):
+    """A network around one of transformers', which can begin with that one's published weights."""
+
+    KIND: ClassVar[str]
+    """The class of transformers that makes and reads it."""
+    network: nn.Module
+
+
+class HFClassifier(FromHub):
     """Any encoder or decoder, the mean of its last layer over a row, and one logit a class."""
 
     KIND = "AutoModel"
@@ -118,7 +136,7 @@ class HFClassifier(nn.Module):
     def __init__(self, config: Mapping[str, Any], offset: int, classes: int, dropout: float) -> None:
         super().__init__()
         self._offset = offset
-        self.network = _network(self.KIND, config)
+        self.network = hub_network(self.KIND, config)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(int(self.network.config.hidden_size), classes)  # type: ignore[union-attr,arg-type]
         nn.init.normal_(self.head.weight, std=0.02)
@@ -134,7 +152,7 @@ class HFClassifier(nn.Module):
         return {"logits": self.head(self.drop(pooled))}
 
 
-class HFLanguageModel(nn.Module):
+class HFLanguageModel(FromHub):
     """Any causal language model. Its cache is the text so far, which is read again: the same for every architecture."""
 
     KIND = "AutoModelForCausalLM"
@@ -142,7 +160,7 @@ class HFLanguageModel(nn.Module):
     def __init__(self, config: Mapping[str, Any], offset: int) -> None:
         super().__init__()
         self._offset = offset
-        self.network = _network(self.KIND, config)
+        self.network = hub_network(self.KIND, config)
 
     def forward(self, text: Tensor) -> dict[str, Tensor]:
         logits = self.network(input_ids=(text - self._offset).clamp(min=0), use_cache=False).logits
@@ -158,7 +176,7 @@ class HFLanguageModel(nn.Module):
 
 def begin_pretrained(model: nn.Module, name: str) -> list[Finding]:
     """Load the source's weights into a new network; a finding where few of its tensors were there."""
-    if not isinstance(model, HFClassifier | HFLanguageModel):
+    if not isinstance(model, FromHub):
         return []
     share = _load(model.network, model.KIND, name)
     if share >= MATCHED:

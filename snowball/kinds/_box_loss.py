@@ -1,8 +1,6 @@
-"""The loss of a detector that answers at every place of a grid, with task-aligned assignment.
+"""The losses of detectors: of those that answer at every place of a grid, and of those that answer a set.
 
-Which places learn which box is decided by how well they already answer it: by score and overlap together
-(Feng et al., "TOOD: Task-aligned one-stage object detection", 2021).
-Shapes: B pictures, N places, M true boxes at most, C classes; boxes x1, y1, x2, y2 in shares of the picture.
+Shapes: B pictures, N places or queries, M true boxes at most, C classes; boxes x1, y1, x2, y2 in shares of the picture.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from ._box_geometry import generalised_iou, pairwise_iou
 
-__all__ = ["dense_loss"]
+__all__ = ["dense_loss", "set_loss"]
 
 PLACES = 13  # that learn one box at most
 OVERLAP_POWER = 6  # overlap against score in what decides, as in the paper
@@ -23,7 +21,10 @@ OVERLAP_WEIGHT = 5.0  # of the boxes' loss against the scores'
 
 
 def dense_loss(outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
-    """(B,) losses: `logits` (B, N, C), `boxes` (B, N, 4), `places` (B, N, 4): centre and half a cell's sides.
+    """(B,) losses of a grid: `logits` (B, N, C), `boxes` (B, N, 4), `places` (B, N, 4): centre and half a cell's sides.
+
+    Which places learn which box is decided by how well they already answer it: by score and overlap together (Feng et
+    al., "TOOD: Task-aligned one-stage object detection", 2021).
 
     `target` (B, M, 5) holds class and box, padded with class -1.
     """
@@ -37,6 +38,54 @@ def dense_loss(outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
     matched = truth.gather(1, owner[..., None].expand(-1, -1, 4))
     overlap = ((1 - generalised_iou(boxes, matched)) * weight).sum(1)
     return scores + OVERLAP_WEIGHT * overlap
+
+
+def set_loss(outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+    """(B,) losses of a set: `logits` (B, N, C) and `boxes` (B, N, 4), and of each `step_` of the decoder where given.
+
+    Every true box is matched with one query, at the least total cost, and scores learn how much the two overlap: costs
+    and weights of RT-DETR (Zhao et al., "DETRs beat YOLOs on real-time object detection", 2024).
+    """
+    steps = [(outputs["logits"], outputs["boxes"])]
+    if "step_logits" in outputs:
+        steps = list(zip(outputs["step_logits"].unbind(1), outputs["step_boxes"].unbind(1), strict=True))
+    return torch.stack([_matched_loss(logits.float(), boxes.float(), target) for logits, boxes in steps]).sum(0)
+
+
+def _matched_loss(logits: Tensor, boxes: Tensor, target: Tensor) -> Tensor:
+    query, real = _match(logits.detach().sigmoid(), boxes.detach(), target)  # (B, M) each
+    classes, truth = target[..., 0].long().clamp(min=0), target[..., 1:]
+    said = boxes.gather(1, query[..., None].expand(-1, -1, 4))
+    overlap = generalised_iou(said, truth)
+    with torch.no_grad():
+        shared = pairwise_iou(said, truth).diagonal(dim1=1, dim2=2).clamp(0, 1) * real
+        wanted = torch.zeros_like(logits)
+        rows = torch.arange(len(logits), device=logits.device)[:, None]
+        wanted.index_put_((rows, query, classes), shared, accumulate=True)
+        weight = torch.where(wanted > 0, wanted, 0.75 * logits.sigmoid() ** 2)  # varifocal: easy background counts less
+    scores = F.binary_cross_entropy_with_logits(logits, wanted.clamp(max=1), weight, reduction="none").sum((1, 2))
+    places = 5.0 * (said - truth).abs().sum(2) + 2.0 * (1 - overlap)
+    return scores + (places * real).sum(1)
+
+
+@torch.no_grad()
+def _match(scores: Tensor, boxes: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The query that each true box is matched with (B, M), and which of the boxes are no padding (B, M)."""
+    from scipy.optimize import linear_sum_assignment
+
+    classes, truth = target[..., 0].long(), target[..., 1:]
+    own = scores.transpose(1, 2).gather(1, classes.clamp(min=0)[..., None].expand(-1, -1, scores.shape[1]))
+    focal = 0.25 * (1 - own) ** 2 * -(own + 1e-8).log() - 0.75 * own**2 * -(1 - own + 1e-8).log()
+    apart = (truth[:, :, None] - boxes[:, None]).abs().sum(3)
+    overlap = generalised_iou(truth[:, :, None].expand(-1, -1, boxes.shape[1], -1), boxes[:, None])
+    cost = (2 * focal + 5 * apart - 2 * overlap).cpu().numpy()  # (B, M, N)
+    real = classes >= 0
+    query = torch.zeros_like(classes)
+    for row in range(len(cost)):
+        kept = real[row].nonzero()[:, 0].cpu()
+        which, found = linear_sum_assignment(cost[row][kept.numpy()])
+        query[row, kept[which]] = torch.from_numpy(found).to(query)
+    return query, real
 
 
 def _assign(scores: Tensor, boxes: Tensor, places: Tensor, classes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

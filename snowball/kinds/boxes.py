@@ -22,7 +22,7 @@ from ..finding import BadInput, Finding
 from ..kind import Answer, Block, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ._box_geometry import pairwise_iou, suppress, warp_boxes
-from ._box_loss import dense_loss
+from ._box_loss import dense_loss, set_loss
 from ._box_scores import (
     average_precision,
     coco_scores,
@@ -216,8 +216,9 @@ class BoxesKind(Answer):
     def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
         # Over a constant, the mean number of boxes: a batch's own number would make the loss no mean over pictures.
         boxes_in_a_row = max(1.0, sum(self.state["counts"]) / self.state["rows"])
-        loss: Tensor = dense_loss(outputs, target).mean() / boxes_in_a_row
-        return loss
+        loss = dense_loss if "places" in outputs else set_loss
+        mean: Tensor = loss(outputs, target).mean() / boxes_in_a_row
+        return mean
 
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
         finished = self.finish(dict(outputs))
@@ -241,7 +242,8 @@ class BoxesKind(Answer):
         scores, order = best.topk(min(CANDIDATES, best.shape[1]), 1)
         labels = labels.gather(1, order)
         corners = outputs["boxes"].float().gather(1, order[..., None].expand(-1, -1, 4)).clamp(0, 1)
-        scores = torch.where(suppress(corners, labels, asked.max_overlap), scores, torch.zeros_like(scores))
+        if "places" in outputs:  # places beside each other answer the same object; the queries of a set do not
+            scores = torch.where(suppress(corners, labels, asked.max_overlap), scores, torch.zeros_like(scores))
         scores, order = scores.topk(min(asked.max_boxes, scores.shape[1]), 1)
         corners = corners.gather(1, order[..., None].expand(-1, -1, 4))
         return {"scores": scores, "labels": labels.gather(1, order), "corners": corners}

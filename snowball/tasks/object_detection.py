@@ -10,6 +10,8 @@ from pydantic import Field
 from torch import nn
 
 from ..design.detection import DETECTORS, build_detector
+from ..design.hf import PREFIX, begin_pretrained, keep_config
+from ..design.hf_detection import HFDetector
 from ..design.image import ImageShape
 from ..finding import Finding
 from ..recipe import Recipe, Section
@@ -43,13 +45,15 @@ class ObjectDetection(Task):
 
     @classmethod
     def networks(cls) -> dict[str, str]:
-        return DETECTORS
+        return {**DETECTORS, "hf:NAME": "D-FINE or RT-DETR of Hugging Face's transformers, by name or folder"}
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        fine_tuned = str(asked.get("model.name", "")).startswith(PREFIX)
         return {
             "schedule.name": "onecycle",
-            "optim.lr": 0.002,
+            "image.channels": 3 if fine_tuned else None,
+            "optim.lr": 2e-4 if fine_tuned else 0.002,
             "train.batch_size": 16,
             "train.epochs": max(10, min(150, SHOWN_ROWS // len(table))),
             "train.ema": 0.99,
@@ -60,11 +64,20 @@ class ObjectDetection(Task):
         }
 
     @classmethod
+    def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:
+        return keep_config(super().fit(table, recipe, train_rows), "image", recipe.model.name, "image.size")
+
+    def begin(self, model: nn.Module) -> list[Finding]:
+        return begin_pretrained(model, self.recipe.model.name)
+
+    @classmethod
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
         return {"model.name": "light"} if recipe.model.name == "auto" else {}
 
     def model(self) -> nn.Module:
         image = self.kinds["image"].state
+        if self.recipe.model.name.startswith(PREFIX):
+            return HFDetector(self.schema.columns["image"].state["config"], self.answer_kind.num_outputs)
         shape = ImageShape(image["channels"], image["height"], image["width"], self.answer_kind.num_outputs)
         return build_detector(self.recipe.model.name, shape, image["mean"], image["std"])
 
