@@ -158,8 +158,9 @@ def score_intervals(
                 found.append(_interpolated(both.cumsum(0), count))
             elif count:
                 found.append(0.0)
-        drawn.append(float(np.mean(found)) if found else math.nan)
-    low, high = (float(at) for at in np.nanquantile(drawn, [0.025, 0.975]))
+        if found:  # else no picture that was drawn has a box
+            drawn.append(float(np.mean(found)))
+    low, high = (float(at) for at in np.quantile(drawn, [0.025, 0.975])) if drawn else (math.nan, math.nan)
     others = dict.fromkeys(("map", "map75", *(f"map_{size}" for size in SIZES)), (math.nan, math.nan))
     return {"map50": (low, high), **others}
 
