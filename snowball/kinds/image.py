@@ -29,7 +29,7 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._image_augment import ImageAugment, augment_images
 
-__all__ = ["IMAGE_SUFFIXES", "ImageKind", "ImageSection"]
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "ImageKind", "ImageSection"]
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")  # no EPS or PSD: their readers have a history
 IMAGE_SUFFIXES = frozenset(

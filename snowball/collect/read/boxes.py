@@ -54,24 +54,28 @@ class Pictures:
         """Name -> pictures."""
         return _index(self.paths, os.path.basename)
 
-    def find(self, name: str, beside: str) -> str | None:
+    def find(self, name: str, beside: str, split: str = "") -> str | None:
         """The picture that an annotation file at `beside` means by `name`: the one with most of its path, and nearest.
 
-        A name without a suffix is any picture's of that stem.
+        A name without a suffix is any picture's of that stem. Of several as near, the one of `split` is meant.
         """
         base = os.path.basename(name.replace("\\", "/"))
-        candidates = self.by_name.get(base) or self.by_stem.get(os.path.splitext(base)[0], [])
+        stem = os.path.splitext(base)[0]
+        # The whole name goes before the part up to its last dot: `a.b` is the stem of a.b.jpg, not of a.jpg.
+        candidates = self.by_name.get(base) or self.by_stem.get(base) or self.by_stem.get(stem, [])
         wanted = [*beside.split("/")[:-1], *name.replace("\\", "/").split("/")[:-1]]
 
-        def near(path: str) -> int:
-            return sum(folder in wanted for folder in path.split("/")[:-1])
+        def near(path: str) -> tuple[int, bool]:
+            return sum(folder in wanted for folder in path.split("/")[:-1]), path_split(path) == split
 
         return max(candidates, key=near, default=None)
 
     def size(self, picture: str) -> tuple[int, int] | None:
         """Width and height as the picture is seen, from its header; None where it has none to be read."""
+        from ...kinds.image import FORMATS
+
         try:
-            with Image.open(self.root / picture) as opened:
+            with Image.open(self.root / picture, formats=FORMATS) as opened:
                 width, height = opened.size
                 return (height, width) if opened.getexif().get(_ORIENTATION, 1) >= 5 else (width, height)
         except Exception:  # a damaged picture: its own kind says what is wrong with it
