@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -16,6 +18,7 @@ __all__ = ["read_voc"]
 
 _MAX_BYTES = 16 << 20  # of one file: a picture with 50,000 boxes
 _BEGINNING = 2000  # bytes in which the root element stands
+_ROOT = re.compile(rb"<annotation[\s/>]")  # not <annotations>, which is CVAT's
 
 
 def read_voc(pictures: Pictures) -> list[Annotated]:
@@ -34,16 +37,19 @@ def read_voc(pictures: Pictures) -> list[Annotated]:
 
 def _is_annotation(pictures: Pictures, path: str) -> bool:
     with open(pictures.root / path, "rb") as file:
-        return b"<annotation" in file.read(_BEGINNING)
+        return _ROOT.search(file.read(_BEGINNING)) is not None
 
 
 def _listed(pictures: Pictures) -> dict[str, str]:
-    """Picture's stem -> split, from lists such as ImageSets/Main/train.txt."""
+    """Picture's stem -> split, from lists such as ImageSets/Main/train.txt.
+
+    Main is detection's; VOC 2012 has other splits of the same pictures beside it, for segmentation and actions.
+    """
+    lists = [path for path in pictures.notes if path.endswith(".txt") and "ImageSets" in path.split("/")]
     found: dict[str, str] = {}
-    for path in pictures.notes:
-        parts = path.split("/")
-        split = SPLIT_WORDS.get(os.path.splitext(parts[-1])[0].lower())
-        if split and "ImageSets" in parts and parts[-1].endswith(".txt"):
+    for path in [path for path in lists if "Main" in path.split("/")] or lists:
+        split = SPLIT_WORDS.get(os.path.splitext(os.path.basename(path))[0].lower())
+        if split:
             text = (pictures.root / path).read_text(encoding="utf-8", errors="replace")
             found |= {line.split()[0]: split for line in text.splitlines() if line.strip()}
     return found
@@ -74,7 +80,10 @@ def _read(pictures: Pictures, path: str) -> tuple[str, dict[str, Any]]:
             return picture, {"error": f"{path}, object {number}: no {lacking}"}
         labels.append(label)
         boxes.append(box)
-    width, height = (_number(_text(root, f"size/{side}")) for side in ("width", "height"))
+    sides = [_text(root, f"size/{side}") for side in ("width", "height")]
+    width, height = (_number(side) for side in sides)
+    if not all(math.isfinite(side or 0) for side in (width, height)):
+        return picture, {"error": f"{path}: size {sides[0]!r} x {sides[1]!r} is not two whole numbers"}
     stated = (int(width), int(height)) if width and height else None
     return picture, sized(pictures, picture, stated, {"labels": labels, "boxes": boxes, "where": path})
 
