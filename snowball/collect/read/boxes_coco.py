@@ -14,7 +14,10 @@ from .split_names import split_of_name
 __all__ = ["read_coco"]
 
 _KEYS = {"images", "annotations", "categories"}
+_IDS = (("images", "id"), ("annotations", "image_id"), ("annotations", "category_id"), ("categories", "id"))
 _BEGINNING = 1 << 16  # bytes in which one of the keys stands
+_MARKS = (b'"file_name"', b'"image_id"', b'"bbox"')  # of which a damaged file of COCO still holds one
+_SHOWN = 20  # pictures named in a finding
 
 
 def read_coco(pictures: Pictures) -> list[Annotated]:
@@ -31,6 +34,11 @@ def read_coco(pictures: Pictures) -> list[Annotated]:
         found, skipped = _rows(pictures, path, content, split)
         rows += found
         crowds += skipped
+    listed = {row.picture for row in rows}
+    if rows and (unlisted := [path for path in pictures.paths if path not in listed]):
+        message = f"{len(unlisted)} pictures are in no file of annotations: they are left out, e.g. {unlisted[0]}"
+        evidence = {"paths": unlisted[:_SHOWN], "count": len(unlisted)}
+        pictures.findings.append(Finding("unlisted-pictures", "note", message, evidence))
     if crowds:
         message = f"{crowds} annotations are of crowds (iscrowd): they are left out"
         pictures.findings.append(Finding("crowds", "note", message, {"count": crowds}))
@@ -45,14 +53,23 @@ def _may_be(pictures: Pictures, path: str) -> bool:
 
 def _load(pictures: Pictures, path: str) -> Mapping[str, Any] | None:
     """The content of a file, or None where it is JSON of something else."""
+    written = (pictures.root / path).read_bytes()
     try:
-        content = json.loads((pictures.root / path).read_bytes())
+        content = json.loads(written)
     except (ValueError, RecursionError) as error:
+        if not any(mark in written for mark in _MARKS):
+            return None
         raise BadInput(f"{pictures.root / path}: not JSON ({error})") from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         return None
     if not all(isinstance(content[key], list) and all(isinstance(one, dict) for one in content[key]) for key in _KEYS):
         raise BadInput(f"{pictures.root / path}: images, annotations and categories should be lists of objects")
+    for key, field in _IDS:
+        for number, one in enumerate(content[key]):
+            if isinstance(one.get(field), (list, dict)):
+                raise BadInput(
+                    f"{pictures.root / path}: {key} {number}: {field} {one[field]!r} is not a number or a text"
+                )
     annotations = content["annotations"]
     return content if not annotations or any("bbox" in one for one in annotations) else None
 
@@ -71,7 +88,7 @@ def _rows(pictures: Pictures, path: str, content: Mapping[str, Any], split: str)
     for image in content["images"]:
         known.add(image.get("id"))
         name = str(image.get("file_name", ""))
-        picture = pictures.find(name, path)
+        picture = pictures.find(name, path, split)
         if picture is None:
             missing = {"error": f"{path}: its picture {name!r} is not there"}
             rows.append(Annotated(os.path.basename(name) or "?", split, missing))
@@ -96,10 +113,20 @@ def _cell(path: str, annotations: list[dict[str, Any]], labels: Mapping[Any, str
         where = f"{path}, annotation {one['number']}"
         if one.get("category_id") not in labels:
             return {"error": f"{where}: category_id {one.get('category_id')!r} is not among the categories"}
-        box = one.get("bbox")
-        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(at, (int, float)) for at in box)):
-            return {"error": f"{where}: bbox {box!r} is not [x, y, width, height]"}
-        x, y, width, height = box
+        corners = _corners(one.get("bbox"))
+        if corners is None:
+            return {"error": f"{where}: bbox {str(one.get('bbox'))[:60]} is not [x, y, width, height]"}
         names.append(labels[one["category_id"]])
-        boxes.append([x, y, x + width, y + height])
+        boxes.append(corners)
     return {"labels": names, "boxes": boxes, "where": path}
+
+
+def _corners(box: Any) -> list[float] | None:
+    """x1, y1, x2, y2 of x, y, width, height, or None where it is something else."""
+    if not (isinstance(box, list) and len(box) == 4 and all(isinstance(at, (int, float)) for at in box)):
+        return None
+    try:
+        x, y, width, height = (float(at) for at in box)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return [x, y, x + width, y + height]
