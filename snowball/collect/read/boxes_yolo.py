@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ from .columns import SPLIT_WORDS
 __all__ = ["read_yolo"]
 
 _MAX_BYTES = 4 << 20  # of one file of labels, or of names
+_MAX_LINE = 1000  # bytes of a line of labels
 
 
 def read_yolo(pictures: Pictures) -> list[Annotated]:
@@ -21,8 +23,11 @@ def read_yolo(pictures: Pictures) -> list[Annotated]:
     labels = {path for path in pictures.notes if path.endswith(".txt")}
     files = {picture: _label_path(picture) for picture in pictures.paths}
     there = {picture: path for picture, path in files.items() if path in labels}
+    sure = any("labels" in path.split("/") for path in there.values())
+    if not sure and not any(_holds_box(pictures, path) for path in there.values()):  # captions, or nothing
+        return []
     names = _names(pictures)
-    if not there or (names is None and not any("labels" in path.split("/") for path in there.values())):
+    if names is None and not sure:
         return []
     listed = _listed(pictures)
     rows = []
@@ -38,6 +43,16 @@ def read_yolo(pictures: Pictures) -> list[Annotated]:
         message = f"{len(stray)} files of labels have no picture, e.g. {stray[0]}"
         pictures.findings.append(Finding("no-pictures", "warning", message, {"files": stray[:20]}, "add the pictures"))
     return rows
+
+
+def _holds_box(pictures: Pictures, path: str) -> bool:
+    """Whether a file begins with a line of five numbers, the first of them a whole one."""
+    with open(pictures.root / path, "rb") as file:
+        parts = file.readline(_MAX_LINE).split()
+    try:
+        return len(parts) == 5 and int(parts[0]) >= 0 and all(math.isfinite(float(part)) for part in parts)
+    except ValueError:
+        return False
 
 
 def _label_path(picture: str) -> str:
@@ -69,7 +84,7 @@ def _names(pictures: Pictures) -> dict[int, str] | None:
     if isinstance(names, list):
         return {number: str(name) for number, name in enumerate(names)}
     if isinstance(names, dict):
-        return {int(number): str(name) for number, name in names.items() if str(number).isdigit()}
+        return {int(number): str(name) for number, name in names.items() if str(number).isdecimal()}
     for path in pictures.notes:
         if os.path.basename(path) in ("classes.txt", "obj.names"):
             lines = (pictures.root / path).read_text(encoding="utf-8", errors="replace").splitlines()
