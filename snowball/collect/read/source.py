@@ -126,9 +126,11 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
 
 
 def _annotated(folder: Path, name: str, shown: str) -> tuple[Table, list[Finding]] | None:
-    """Pictures with boxes, in the folder or in the one archive that stands in it."""
+    """Pictures with boxes, in the folder or in the one archive that stands in it; beside classes it stays closed."""
     if found := box_table(folder, name, shown):
         return found
+    if holds_class_folders(folder):
+        return None
     archives = sorted(entry for entry in folder.iterdir() if is_archive(entry.name) and entry.is_file())
     return box_table(extract(archives[0]), name, str(archives[0])) if len(archives) == 1 else None
 
