@@ -70,6 +70,8 @@ def convert_boxes(table: Table, form: str, output: Path, display: Display) -> li
             place.write_bytes(content)
             pictures.append(picture)
             display.advance()
+        if not pictures:
+            raise BadInput(f"{table.name}: no picture can be read" + (f", e.g. {bad[0]}" if bad else ""))
         FORMS[form].write(made, pictures)
         os.replace(made, output)
     finally:
@@ -154,7 +156,7 @@ def _write_coco(root: Path, pictures: list[_Picture]) -> None:
 def _write_yolo(root: Path, pictures: list[_Picture]) -> None:
     labels = _labels(pictures)
     for picture in pictures:
-        place = (root / "labels" / picture.split / picture.stem).with_suffix(".txt")
+        place = root / "labels" / picture.split / f"{picture.stem}.txt"
         place.parent.mkdir(parents=True, exist_ok=True)
         lines = []
         sides = np.array([picture.boxes.width, picture.boxes.height], dtype=np.float64)
