@@ -43,6 +43,7 @@ def predict_inputs(
     if not cells:
         raise BadInput(f"nothing to predict: no {kind.key} was given")
     answers: list[dict[str, Any]] = []
+    taken: set[str] = set()
     for start in range(0, len(cells), BATCH):
         values = [_read(kind, cell) for cell in cells[start : start + BATCH]]
         encoded = [task.encode_given({role: value}) for value in values]
@@ -50,7 +51,8 @@ def predict_inputs(
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
         if pictures is not None:
-            _draw(task, pictures, [({role: value}, answer) for value, answer in zip(values, found, strict=True)], start)
+            names = [_file_name(cell, start + i, taken) for i, cell in enumerate(cells[start : start + BATCH])]
+            _draw(task, pictures, names, [({role: value}, said) for value, said in zip(values, found, strict=True)])
         found = [task.present(answer, {role: value}) for value, answer in zip(values, found, strict=True)]
         for value, answer in zip(values, found, strict=True):
             if notes := task.notes({role: value}):
@@ -66,14 +68,27 @@ def predict_inputs(
     return [{"input": _named(cell, i), **answer} for i, (cell, answer) in enumerate(zip(cells, answers, strict=True))]
 
 
-def _draw(task: Task, folder: Path, rows: Sequence[tuple[dict[str, Any], dict[str, Any]]], start: int) -> None:
-    """A JPEG of each row with its answer, called as the input's file, or numbered."""
+def _draw(
+    task: Task, folder: Path, names: Sequence[str], rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    """A JPEG of each row with its answer."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (given, answer) in enumerate(rows, start=start + 1):
+    for name, (given, answer) in zip(names, rows, strict=True):
         drawn = task.draw(given, None, answer)
         if isinstance(drawn, str):
             raise BadInput(f"-o {folder}: {task.name} draws no pictures; name a file that ends in .jsonl")
-        drawn.convert("RGB").save(folder / f"{number:06d}.jpg", quality=92)
+        drawn.convert("RGB").save(folder / f"{name}.jpg", quality=92)
+
+
+def _file_name(cell: Any, position: int, taken: set[str]) -> str:
+    """What the picture of an answer is called: as the input's file, or its number; a second one of a name says so."""
+    stem = Path(cell).stem if isinstance(cell, str) else f"{position + 1:06d}"
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    return name
 
 
 def _read(kind: Any, cell: Any) -> Any:
