@@ -90,6 +90,16 @@ class Kind(ABC):
     """Whether `read` opens a str as a path; a server gives such a kind nothing but bytes."""
     padding: ClassVar[int | None] = None
     """Rows of this kind differ in their first dimension, and are padded at its end with this. None: one shape."""
+    timed: ClassVar[bool] = False
+    """Whether values run over time: a table's columns `start` and `end` then say which part of a file a row is."""
+    adopts: ClassVar[frozenset[str]] = frozenset()
+    """Other kinds whose columns this one can read where its task is asked for: an animation has a picture's suffix."""
+    metadata: ClassVar[tuple[str, ...]] = ()
+    """Those facts that are of the file and not of what it shows: an audit looks whether one gives the answer away."""
+    sketch_rows: ClassVar[int | None] = None
+    """Rows up to which a table is looked through for near copies. None: any number."""
+    held_rows: ClassVar[int] = 128
+    """Raw values that may be in memory at once."""
     fit_rows: ClassVar[int | None] = 2000
     """Training rows that `fit` looks at, evenly spaced: enough for means and sizes. None: all, for a vocabulary."""
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_inputs"]
 
-BATCH = 128
 LONG = 200  # characters of an input that name it in an answer
 
 
@@ -43,8 +42,8 @@ def predict_inputs(
     if not cells:
         raise BadInput(f"nothing to predict: no {kind.key} was given")
     answers: list[dict[str, Any]] = []
-    for start in range(0, len(cells), BATCH):
-        values = [_read(kind, cell) for cell in cells[start : start + BATCH]]
+    for start in range(0, len(cells), kind.held_rows):
+        values = [_read(kind, cell) for cell in cells[start : start + kind.held_rows]]
         encoded = [task.encode_given({role: value}) for value in values]
         batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
