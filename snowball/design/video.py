@@ -18,7 +18,7 @@ from .recurrent import Recurrent
 
 __all__ = ["NETWORKS", "SINGLE_FRAME", "VideoNetwork", "VideoNetworkSection", "VideoShape", "video_body"]
 
-GRID = 4  # squares each way that a frame's features keep: where something is, is what motion is made of
+GRID = 4  # squares each way, about, that a frame's features keep: motion is where something is, again and again
 SINGLE_FRAME = "single frame"
 
 
@@ -63,24 +63,13 @@ class VideoNetwork(nn.Module):
 
 
 def _grid_cnn(shape: VideoShape, width: int) -> nn.Module:
-    """Strided convolutions down to a grid of 4 x 4 squares, and a layer over all of them: (N, C, H, W) to (N, D)."""
+    """Strided convolutions down to about 4 x 4 squares, and a layer over all of them: (N, C, H, W) to (N, D)."""
     layers: list[nn.Module] = []
-    channels, wide = shape.channels, 16
-    for _ in range(max(1, round(math.log2(min(shape.height, shape.width) / GRID)))):
+    channels, wide, height, across = shape.channels, 16, shape.height, shape.width
+    while min(height, across) > GRID:
         layers += [nn.Conv2d(channels, wide, 3, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
-        channels, wide = wide, min(64, wide * 2)
-    height, squares = (math.ceil(side / 2 ** (len(layers) // 3)) for side in (shape.height, shape.width))
-    if (height, squares) != (GRID, GRID):
-        layers.append(nn.Upsample((GRID, GRID), mode="bilinear") if min(height, squares) < GRID else _Grid(height, squares))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * GRID * GRID, width), nn.LayerNorm(width), nn.ReLU())
-
-
-class _Grid(nn.AvgPool2d):
-    """Mean over windows that cut (h, w) into GRID x GRID; one size of window, which exporters want, so they overlap."""
-
-    def __init__(self, height: int, width: int) -> None:
-        strides = height // GRID, width // GRID
-        super().__init__((height - (GRID - 1) * strides[0], width - (GRID - 1) * strides[1]), strides)
+        channels, wide, height, across = wide, min(64, wide * 2), (height + 1) // 2, (across + 1) // 2
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * across, width), nn.LayerNorm(width))
 
 
 class _EachFrame(nn.Module):
