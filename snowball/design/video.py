@@ -82,8 +82,8 @@ class _EachFrame(nn.Module):
         self.reader = _grid_cnn(shape, width) if backbone == "grid_cnn" else image_body(backbone, picture)
 
     def forward(self, video: Tensor) -> Tensor:
-        features: Tensor = self.reader(video.flatten(0, 1))
-        return features.unflatten(0, (-1, self.frames))
+        features: Tensor = self.reader(video.flatten(0, 1)).unflatten(0, (-1, self.frames))
+        return features
 
 
 class _CnnGru(nn.Module):
@@ -162,7 +162,7 @@ _BODIES: dict[str, _Builder] = {
 NETWORKS = {
     "cnn_gru": "A network for pictures on every frame, and a GRU over time.",
     "cnn_transformer": "A network for pictures on every frame, and a Transformer encoder over time.",
-    "r2plus1d": "Convolutions over space and over time in turn (Tran et al., 2018), small enough to train from scratch.",
+    "r2plus1d": "Convolutions over space and over time in turn (Tran et al., 2018), few enough to train from scratch.",
 }
 
 

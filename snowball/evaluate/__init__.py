@@ -68,12 +68,12 @@ class Evaluation:
     rows: int
     metrics: dict[str, Score]
     baseline: dict[str, float]
-    controls: dict[str, dict[str, float]]
-    """Metrics of the network that was trained beside it, by its name, on the same rows."""
     mistakes: list[Mistake]
     blocks: list[Block]
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
+    controls: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Metrics of the network that was trained beside it, by its name, on the same rows."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -243,7 +243,9 @@ def _against_others(
     score = scores[metric.name]
     bound = score.low if metric.best == "max" else score.high
     others = [("no-better-than-baseline", "one constant answer", baseline[metric.name])]
-    others += [("no-better-than-control", f"the {name} network", reached[metric.name]) for name, reached in controls.items()]
+    others += [
+        ("no-better-than-control", f"the {name} network", reached[metric.name]) for name, reached in controls.items()
+    ]
     return [
         Finding(
             check,

@@ -17,12 +17,15 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from ..kind import Unreadable
 
 __all__ = ["MAX_FRAMES", "Clip", "read_clip", "thinned"]
 
-MAX_FRAMES = 32  # kept of a clip, whatever it holds: networks see 8 to 32; converting a frame costs what decoding four does
+MAX_FRAMES = (
+    32  # kept of a clip, whatever it holds: networks see 8 to 32; converting a frame costs what decoding four does
+)
 SHORT_SIDE, LONG_SIDE = 256, 1024  # kept frames are no larger: twice what the largest usual networks see
 MAX_PIXELS = 9_500_000  # of a frame: 4K in either of its forms
 MAX_COUNT = 10_000  # frames of a clip, which are all decoded: more than 5 minutes at 30 a second are no clip
@@ -173,7 +176,9 @@ def _seek(container: Any, stream: Any, start: float) -> None:
         try:
             container.seek(int(start / stream.time_base) + (stream.start_time or 0), stream=stream)
         except (av.error.FFmpegError, OSError):  # a bare stream of frames, such as .h264, has no times to look for
-            raise Unreadable(f"start {start:g} s cannot be found: the file says nothing of times, or ends before") from None
+            raise Unreadable(
+                f"start {start:g} s cannot be found: the file says nothing of times, or ends before"
+            ) from None
 
 
 def _check_work(count: int, stream: Any) -> None:
@@ -210,17 +215,18 @@ def _decode(container: Any, stream: Any, shown: _Timeline) -> tuple[list[np.ndar
     kept: list[np.ndarray] = []
     begins: list[float] = []
     held: tuple[Any, float] | None = None
+    pixels = _Pixels()
     for frame, begin in _between(container, stream, shown):
         reached = 0
         while wanted and wanted[0] < begin - TINY:
             wanted.popleft()
             reached += 1
         if reached and held is not None:
-            kept.append(_pixels(held[0]))
+            kept.append(pixels(held[0]))
             begins.append(held[1])
         held = frame, begin
     if held is not None and wanted:
-        kept.append(_pixels(held[0]))
+        kept.append(pixels(held[0]))
         begins.append(held[1])
     if not kept:
         raise Unreadable("not a single frame can be decoded")
@@ -250,18 +256,24 @@ def _between(container: Any, stream: Any, shown: _Timeline) -> Iterator[tuple[An
         yield frame, begin
 
 
-def _pixels(frame: Any) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint8, upright, within SHORT_SIDE and LONG_SIDE."""
-    width, height = frame.width, frame.height
-    _check_size(width, height)
-    shrink = min(1.0, SHORT_SIDE / min(width, height), LONG_SIDE / max(width, height))
-    shrink = max(shrink, 1 / min(width, height))
-    grey = frame.format.name.startswith("gray")
-    small = frame.reformat(
-        width=round(width * shrink), height=round(height * shrink), format="gray" if grey else "rgb24", interpolation="BILINEAR"
-    )
-    pixels: np.ndarray = small.to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+class _Pixels:
+    """Frames as arrays. Scaled first and coloured after, by scalers that are kept: five times as fast as afresh."""
+
+    def __init__(self) -> None:
+        self._scaler, self._painter = VideoReformatter(), VideoReformatter()
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        """(H, W) or (H, W, 3) uint8, upright, within SHORT_SIDE and LONG_SIDE."""
+        width, height = frame.width, frame.height
+        _check_size(width, height)
+        shrink = max(min(1.0, SHORT_SIDE / min(width, height), LONG_SIDE / max(width, height)), 1 / min(width, height))
+        size = {"width": round(width * shrink), "height": round(height * shrink), "interpolation": "AREA", "threads": 1}
+        turn = round(frame.rotation / 90)
+        grey = frame.format.name.startswith("gray")
+        if frame.format.name.startswith("yuv"):
+            frame = self._scaler.reformat(frame, **size)
+        pixels: np.ndarray = self._painter.reformat(frame, format="gray" if grey else "rgb24", **size).to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, turn))
 
 
 def thinned(clip: Clip) -> Clip:

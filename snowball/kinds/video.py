@@ -132,10 +132,10 @@ class VideoKind(Kind):
         return _channels_first(self._chosen(value))
 
     def _chosen(self, clip: Clip) -> np.ndarray:
-        """(T, H, W) or (T, H, W, 3): the frames on show at T moments, evenly spread; few frames are shown for longer."""
+        """(T, H, W) or (T, H, W, 3): the frames on show at T moments, evenly spread; few frames come twice."""
         num = self.state["frames"]
         moments = (np.arange(num) + 0.5) * clip.seconds / num
-        frames = clip.frames[np.maximum(np.searchsorted(clip.times, moments, side="right") - 1, 0)]
+        frames: np.ndarray = clip.frames[np.maximum(np.searchsorted(clip.times, moments, side="right") - 1, 0)]
         if self.state["channels"] == 1 and frames.ndim == 4:
             return np.stack([np.asarray(Image.fromarray(frame).convert("L")) for frame in frames])
         if self.state["channels"] == 3 and frames.ndim == 3:
@@ -185,7 +185,9 @@ class VideoKind(Kind):
         if few:
             message = f"{few} of {len(facts)} videos have fewer frames than the {self.state['frames']} a network sees"
             evidence = {"rows": few, "frames": self.state["frames"]}
-            findings.append(Finding("few-frames", "note", message, evidence, "some are shown twice; lower video.frames"))
+            findings.append(
+                Finding("few-frames", "note", message, evidence, "some are shown twice; lower video.frames")
+            )
         return findings
 
     def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
@@ -273,4 +275,5 @@ class _ResizeFrames(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         flat = video.flatten(0, 1).float()
         resized = F.interpolate(flat, size=self.size, mode="bilinear", antialias=True, align_corners=False)
-        return resized.round().clamp(0, 255).unflatten(0, (-1, self.frames))
+        clips: Tensor = resized.round().clamp(0, 255).unflatten(0, (-1, self.frames))
+        return clips

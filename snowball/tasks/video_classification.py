@@ -54,6 +54,6 @@ class VideoClassification(Task):
 
     def _network(self, name: str) -> nn.Module:
         state = self.kinds["video"].state
-        sizes = (state[key] for key in ("frames", "channels", "height", "width"))
-        shape = VideoShape(*sizes, self.answer_kind.num_outputs, self.recipe.model.dropout)
+        frames, channels, height, width = (state[key] for key in ("frames", "channels", "height", "width"))
+        shape = VideoShape(frames, channels, height, width, self.answer_kind.num_outputs, self.recipe.model.dropout)
         return VideoNetwork(video_body(name, shape, self.recipe[VideoNetworkSection]), state["mean"], state["std"])

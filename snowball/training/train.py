@@ -132,9 +132,7 @@ def _new_model(task: Task, device: torch.device) -> nn.Module:
     return model
 
 
-def _fit_control(
-    task: Task, run: Run, encoded: Encoded, splits: Mapping[str, torch.Tensor], display: Display
-) -> None:
+def _fit_control(task: Task, run: Run, encoded: Encoded, splits: Mapping[str, torch.Tensor], display: Display) -> None:
     """Train the network that the task's own has to beat, if it names one, in the run's folder `control`."""
     seed_everything(task.recipe.train.seed)
     control = task.control()

@@ -33,7 +33,13 @@ def motion() -> Table:
         cells.append(film)
         labels.append(label)
     columns = {"video": Column("video", "video", cells), "label": Column("label", "label", labels)}
-    return Table("motion", columns, [""] * _CLIPS, lambda row: f"motion, clip {row}", {"video.frames": _FRAMES})
+    return Table(
+        "motion",
+        columns,
+        [""] * _CLIPS,
+        lambda row: f"motion, clip {row}",
+        {"video.frames": _FRAMES, "train.epochs": 10},
+    )
 
 
 def _blob(centre: np.ndarray, radius: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...finding import BadInput, Finding, nearest
 from ...recipe import DataSection
 from ...table import Table
-from .archive import extract, is_archive
+from .archive import archive_stem, extract, is_archive
 from .boxes import box_table
 from .cifar import CIFAR_FILES, cifar_table
 from .columns import SPLIT_WORDS, names_files, type_columns
@@ -122,7 +122,29 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
             raw = replace(read_table_files(files), sealed=sealed)
             if not classes or names_files(raw, data):
                 return type_columns(raw, data, name)
-    return _telling(read_text_folder(folder, name) or class_table(folder, name, shown), tell)
+    unpacked = _class_archives(folder)
+    found = None if unpacked else read_text_folder(folder, name)
+    return _telling(found or class_table(folder, name, shown, unpacked), tell)
+
+
+def _class_archives(folder: Path) -> dict[str, Path]:
+    """Archives that stand where folders of classes are expected, unpacked, by their names: two or more, and no folder.
+
+    What an archive holds counts from inside a folder of its own name: fight.tar may hold fight/1.mp4 or 1.mp4.
+    """
+    names = sorted(name for name in os.listdir(folder) if is_archive(name) and not is_hidden(name))
+    if len(names) < 2 or holds_class_folders(folder):
+        return {}
+    unpacked: dict[str, Path] = {}
+    for name in names:
+        stem = archive_stem(name)
+        if stem in unpacked:
+            raise BadInput(f"{folder}: two archives are called {stem}: which of them is the class?")
+        inside = extract(folder / name)
+        entries = [entry for entry in inside.iterdir() if not is_hidden(entry.name)]
+        own = len(entries) == 1 and entries[0].is_dir() and entries[0].name == stem
+        unpacked[stem] = entries[0] if own else inside
+    return unpacked
 
 
 def _annotated(folder: Path, name: str, shown: str) -> tuple[Table, list[Finding]] | None:
