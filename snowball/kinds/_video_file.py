@@ -98,7 +98,7 @@ def _opened(source: Path | bytes) -> Iterator[tuple[Any, Any]]:
         if not file.read(1):
             raise Unreadable("zero bytes")
         file.seek(0)
-        options = {"format_whitelist": FORMATS, "protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
+        options = {"format_whitelist": FORMATS, "protocol_whitelist": "none", "max_pixels": str(4 * MAX_PIXELS)}
         try:
             container = av.open(file, options=options, io_open=_refuse, metadata_errors="replace")
         except (av.error.InvalidDataError, av.error.ArgumentError) as error:
@@ -110,7 +110,7 @@ def _opened(source: Path | bytes) -> Iterator[tuple[Any, Any]]:
             stream = streams[0]
             context = stream.codec_context
             if context is None or not context.width or not context.height:
-                raise Unreadable("not a single frame can be decoded")
+                raise Unreadable(f"no frame that can be decoded: damaged, or of far more than {MAX_PIXELS:,} pixels")
             _check_size(context.width, context.height)
             context.thread_count = 1  # rows are encoded in parallel already
             yield container, stream

@@ -25,7 +25,7 @@ class VideoClassification(Task):
     answer = ("label", "label")
     sections: ClassVar[tuple[type[Section], ...]] = (VideoNetworkSection,)
     sample = "motion"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "network.width": 32}
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3, "network.width": 32}
 
     @classmethod
     def networks(cls) -> dict[str, str]:
