@@ -8,11 +8,13 @@ import numpy as np
 
 from ...table import Column, Table
 
-__all__ = ["motion"]
+__all__ = ["MOTION", "motion"]
 
 _CLIPS, _FRAMES, _SIDE = 800, 8, 24
 _WAYS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 _NOISE = 64  # grey levels, below the blob's own
+MOTION: dict[str, Any] = {"video.frames": _FRAMES, "train.epochs": 10}
+"""Recipe values that the sample is best served by, as dotted keys."""
 
 
 def motion() -> Table:
@@ -38,7 +40,7 @@ def motion() -> Table:
         columns,
         [""] * _CLIPS,
         lambda row: f"motion, clip {row}",
-        {"video.frames": _FRAMES, "train.epochs": 10},
+        MOTION,
     )
 
 

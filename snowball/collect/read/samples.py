@@ -10,7 +10,7 @@ from typing import Any
 
 from ...finding import BadInput
 from ...table import Column, Table
-from .sample_motion import motion
+from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
 from .sample_shapes import shapes
 from .sample_texts import docstrings, pydoc
@@ -19,7 +19,7 @@ __all__ = ["DEFAULTS", "SAMPLES"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}, "shapes": {}},
-    "motion": {"video.frames": 8, "train.epochs": 10},
+    "motion": MOTION,
 }
 """Recipe values that each sample is best served by, as dotted keys."""
 
