@@ -96,7 +96,7 @@ def test_sources_are_listed() -> None:
         *("mnist", "fashion-mnist", "cifar10"),
     ]
     assert all(line and terms for _, line, terms in listed)
-    assert listed[4][2].startswith("12 MB; ")
+    assert listed[6][2].startswith("12 MB; ")
 
 
 def test_cache_folder_is_private(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
