@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from snowball.cli import main
+from snowball.deploy.serve import ServeSection, build_app
+from snowball.deploy.session import OnnxPredictor
 
 from .films import moving, write_film
 
@@ -47,7 +50,13 @@ def test_a_folder_of_clips(snowball: Any) -> None:
     assert len(answers) == 25
     assert "not a video" in snowball("predict", "run", "clips/left/broken.mp4", "--json", code=2)["error"]
     snowball("export", "run", "-o", "clips.onnx", "--json")
-    assert Path("clips.onnx").is_file()
+    app = build_app(OnnxPredictor(Path("clips.onnx"), threads=1), ServeSection(), {"name": "clips"})
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        sent = {"content": Path("clips/left/0.mp4").read_bytes(), "headers": {"Content-Type": "video/mp4"}}
+        served = client.post("/predict", **sent).json()["predictions"][0]
+        assert served["label"] == answers[0]["label"]
+        refused = client.post("/predict", **{**sent, "content": b"no video"})
+        assert refused.status_code == 400 and "not a video" in refused.json()["error"]
 
 
 def test_rows_that_are_parts_of_files(snowball: Any) -> None:

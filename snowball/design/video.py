@@ -107,12 +107,14 @@ class _CnnTransformer(nn.Module):
         self.reader = _EachFrame(shape, asked.backbone, asked.width)
         self.places = nn.Parameter(torch.randn(shape.frames, asked.width))
         self.over_time = Encoder(asked.layers, asked.width, heads, 2 * asked.width, shape.dropout)
-        self.head = nn.Sequential(nn.Dropout(shape.dropout), nn.Linear(asked.width, shape.num_outputs))
+        # All frames side by side, not their mean, which has to find out by attention alone what came first.
+        features = shape.frames * asked.width
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(shape.dropout), nn.Linear(features, shape.num_outputs))
 
     def forward(self, video: Tensor) -> Tensor:
         x = self.reader(video) + self.places
         everything = torch.ones(1, 1, 1, x.shape[1], dtype=torch.bool, device=x.device)
-        logits: Tensor = self.head(self.over_time(x, everything).mean(1))
+        logits: Tensor = self.head(self.over_time(x, everything))
         return logits
 
 
