@@ -229,6 +229,16 @@ def test_files_that_are_parts_of_recordings_stay_together() -> None:
     assert recordings([f"a/{n}x.mp4" for n in range(30)], ["a"] * 30) is None
 
 
+def test_parts_of_a_recording_in_two_splits_are_a_finding(tmp_path: Path) -> None:
+    rows = ["file,start,end,label,split"]
+    for number in range(4):
+        write_film(tmp_path / f"{number}.mp4", moving(2, 40, seed=number))
+        rows += [f"{number}.mp4,{s},{s + 1},{'ab'[s % 2]},{('train', 'train', 'val', 'test')[s]}" for s in range(4)]
+    (tmp_path / "parts.csv").write_text("\n".join(rows))
+    (found,) = [f for f in audit(str(tmp_path / "parts.csv"), SMALL) if f.check == "group-overlap"]
+    assert found.evidence["count"] == 4 and "parts.csv, row" in found.evidence["groups"][0][0]
+
+
 def test_archives_stand_for_folders_of_classes(tmp_path: Path) -> None:
     import tarfile
     import zipfile
