@@ -139,6 +139,15 @@ def test_no_flip_and_no_turn_by_default() -> None:
     assert recipe[VideoSection].frames == 4
 
 
+def test_a_short_key_means_the_tasks_own() -> None:
+    """`size` stands in the section of pictures and in that of videos; which is meant is clear once the task is."""
+    short = {"size": 16, "frames": 4, "preflight": False, "network.width": 16}
+    assert prepare("motion", short, Display(quiet=True)).encoded.inputs["video"].shape[1:] == (4, 1, 16, 16)
+    assert prepare("digits", {"size": 16}, Display(quiet=True)).encoded.inputs["image"].shape[1:] == (1, 16, 16)
+    with pytest.raises(BadInput, match="nearest"):
+        prepare("digits", {"sizze": 16}, Display(quiet=True))
+
+
 def test_a_drawing_is_a_strip_of_frames() -> None:
     strip = kind_of([moving(1)]).draw(VideoKind.read(moving(1)))
     assert strip.height == 112 and strip.width > 5 * 112
