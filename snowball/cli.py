@@ -115,28 +115,33 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _predict(words: Words, display: Display) -> dict[str, Any]:
-    from .evaluate.predict import predict_inputs
+    from .evaluate.predict import predict_each
     from .recipe import parse_overrides
 
     run = _run(words)
     if len(words.words) < 2:
         raise BadInput(f"predict what? {VERBS['predict'][1]}")
-    task = run.task()
+    options = parse_overrides(words.pairs)
+    task = run.task(options)
     shown = sys.stderr if words.as_json else sys.stdout
 
     def stream(piece: str) -> None:
         print(piece, end="", file=shown, flush=True)
 
     pictures = words.output if words.output and words.output.suffix not in (".jsonl", ".json") else None
-    answers = []
-    for inputs in [[word] for word in words.words[1:]] if task.streams else [words.words[1:]]:
-        answers += predict_inputs(run, inputs, parse_overrides(words.pairs), stream, pictures)
-        if task.streams:
-            display.line()
-    for answer in answers:
-        display.line(f"{answer['input']}: {task.caption(answer)}")
-        for note in answer.get("notes", ()):
-            display.line(f"  note: {note}")
+    answers: list[dict[str, Any]] = []
+    try:
+        for answer in predict_each(run, words.words[1:], options, stream, pictures):
+            answers.append(answer)
+            if task.streams:
+                display.line()
+            else:
+                _show_answer(display, task, answer)
+    except KeyboardInterrupt:  # the way to end a camera
+        if not answers:
+            raise
+    for answer in answers if task.streams else ():
+        _show_answer(display, task, answer)
     if pictures is not None:
         display.line(f"  pictures  {pictures}")
     elif words.output is not None:
@@ -144,6 +149,12 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
 
         write_bytes(words.output, "".join(json.dumps(answer) + "\n" for answer in answers).encode())
     return {"run": str(run.path), "predictions": answers}
+
+
+def _show_answer(display: Display, task: Any, answer: dict[str, Any]) -> None:
+    display.line(f"{answer['input']}: {task.caption(answer)}")
+    for note in answer.get("notes", ()):
+        display.line(f"  note: {note}")
 
 
 def _export(words: Words, display: Display) -> dict[str, Any]:

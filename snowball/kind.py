@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Unreadable"]
+__all__ = ["Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Unreadable"]
 
 
 class Unreadable(Exception):
@@ -54,6 +54,13 @@ class Follow(Protocol):
         theta maps a place in the new picture to where in the old one it comes from; both in -1..1, x before y, as
         torch's affine_grid has it.
         """
+
+
+class Named(NamedTuple):
+    """A cell that has no name of its own, such as one frame of a film, and what it is called."""
+
+    name: str
+    cell: Any
 
 
 class Metric(NamedTuple):
@@ -90,6 +97,16 @@ class Kind(ABC):
     """Whether `read` opens a str as a path; a server gives such a kind nothing but bytes."""
     padding: ClassVar[int | None] = None
     """Rows of this kind differ in their first dimension, and are padded at its end with this. None: one shape."""
+    timed: ClassVar[bool] = False
+    """Whether values run over time: a table's columns `start` and `end` then say which part of a file a row is."""
+    adopts: ClassVar[frozenset[str]] = frozenset()
+    """Other kinds whose columns this one can read where its task is asked for: an animation has a picture's suffix."""
+    metadata: ClassVar[tuple[str, ...]] = ()
+    """Those facts that are of the file and not of what it shows: an audit looks whether one gives the answer away."""
+    sketch_rows: ClassVar[int | None] = None
+    """Rows up to which a table is looked through for near copies. None: any number."""
+    held_rows: ClassVar[int] = 128
+    """Raw values that may be in memory at once."""
     fit_rows: ClassVar[int | None] = 2000
     """Training rows that `fit` looks at, evenly spaced: enough for means and sizes. None: all, for a vocabulary."""
 
@@ -173,8 +190,11 @@ class Kind(ABC):
         return str(value)
 
     @classmethod
-    def expand(cls, argument: str) -> list[Any]:
-        """The cells that one argument of `snowball predict` names: itself, or the files of a folder, sorted."""
+    def expand(cls, argument: str) -> Iterable[Any]:
+        """The cells that one argument of `snowball predict` names: itself, or the files of a folder, sorted.
+
+        An iterator, of Named, where they come one after another and may have no end.
+        """
         path = Path(argument)
         if not (cls.suffixes and path.is_dir()):
             return [argument]

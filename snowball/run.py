@@ -2,6 +2,7 @@
 
 recipe.yaml  schema.json  environment.json     written before step 0
 metrics.jsonl  findings.json  last/            written while it trains
+control/                                       the same of the network that this one has to beat, where there is one
 model.safetensors  evaluation.json  report.html  card.md
 manifest.json                                  SHA-256 of every file and tensor; written last
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .finding import BadInput, Finding, GateFailed, verdict, worst_first
 from .recipe import Recipe, read_recipe
 from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
-from .task import Schema, Task, build_options, tasks
+from .task import Control, Schema, Task, build_options, tasks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from .deploy.export import Export
     from .evaluate import Evaluation
 
-__all__ = ["Run"]
+__all__ = ["CONTROL", "Run"]
+
+CONTROL = "control"  # the folder of the network that a task's own is compared with
 
 _VERIFIED = ("recipe.yaml", "schema.json", "model.safetensors")  # what every later verb builds on
 _UNSEALED = ("manifest.json", "metrics.jsonl")
@@ -102,8 +105,18 @@ class Run:
             raise BadInput(f"{self.path}/model.safetensors: does not fit the recipe's network: {error}") from error
         return model.eval()
 
-    def save_model(self, model: nn.Module) -> None:
-        write_tensors(self.path / "model.safetensors", model.state_dict())
+    def control(self) -> Control | None:
+        """The network that was trained beside it, with its best weights; None where there is none."""
+        path = self.path / CONTROL / "model.safetensors"
+        control = self.task().control() if path.is_file() else None
+        if control is not None:
+            control.network.load_state_dict(read_tensors(path)[0])
+            control.network.eval()
+        return control
+
+    def save_model(self, model: nn.Module, folder: Path | None = None) -> None:
+        """Keep the best weights, in the run's own folder or in one of its folders."""
+        write_tensors((folder or self.path) / "model.safetensors", model.state_dict())
 
     def log(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
@@ -174,9 +187,9 @@ class Run:
 
     def predict(self, *inputs: Any, **options: Any) -> list[dict[str, Any]]:
         """Answers for files, folders of files, texts, bytes or arrays; `options` are the task's own, e.g. `beams=1`."""
-        from .evaluate.predict import predict_inputs
+        from .evaluate.predict import predict_each
 
-        return predict_inputs(self, inputs, options)
+        return list(predict_each(self, inputs, options))
 
     def stream(self, value: Any, **options: Any) -> Iterator[str]:
         """The answer of a task that streams, such as a language model, piece by piece."""

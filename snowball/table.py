@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .finding import BadInput, nearest
 
-__all__ = ["SPLITS", "Column", "Table"]
+__all__ = ["SPLITS", "Column", "Part", "Table"]
 
 SPLITS = ("train", "val", "test")
+
+
+class Part(NamedTuple):
+    """A cell that is a part of a file, from `start` to `end`, as the source has them: text or numbers, in seconds."""
+
+    path: str
+    start: Any
+    end: Any
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,8 @@ class Table:
 
     `split[i]` is `train`, `val`, `test` where the source says so, else `""`. `where(i)` says in the user's own
     terms where row i stands (`labels.csv, row 17`). `defaults` are recipe values this data set is best served by,
-    as dotted keys; whatever the user says goes before them.
+    as dotted keys; whatever the user says goes before them. `groups[i]` is what row i was taken from, where rows are
+    parts of a whole: a split keeps them together, unless `data.group` names a column to go by.
     """
 
     name: str
@@ -36,9 +45,11 @@ class Table:
     split: Sequence[str]
     where: Callable[[int], str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         lengths = {name: len(column.cells) for name, column in self.columns.items()} | {"split": len(self.split)}
+        lengths |= {} if self.groups is None else {"groups": len(self.groups)}
         if len(set(lengths.values())) > 1:
             raise BadInput(f"{self.name}: columns of unequal length {lengths}")
         if not len(self):

@@ -11,9 +11,9 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .finding import BadInput, Finding
 from .kind import Answer, Batch, Block, Kind, Metric, Unreadable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+__all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,13 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
 
     def answer(self, row: int) -> Any:
         return self._answer_kind.read(self._answers[row])
+
+
+class Control(NamedTuple):
+    """A network that is denied something, such as motion: what a network that has it must beat."""
+
+    name: str
+    network: nn.Module
 
 
 class Task(ABC):
@@ -173,7 +180,9 @@ class Task(ABC):
         for role, kind in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
             name = named.get(role)
             taken = {column.name for column in picked.values()} | {n for other, n in named.items() if other != role}
-            matching = [c for c in table.columns.values() if c.kind == kind and c.name not in taken]
+            free = [c for c in table.columns.values() if c.name not in taken]
+            matching = [c for c in free if c.kind == kind]
+            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[kind].adopts]
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
             picked[role] = table.column(name) if name else matching[0]
@@ -231,6 +240,14 @@ class Task(ABC):
     @abstractmethod
     def model(self) -> nn.Module:
         """A new network: tensors in, a dict of tensors out."""
+
+    def control(self) -> Control | None:
+        """A new network for the same inputs that is denied what the task is about.
+
+        It is trained after the task's own, by the same loop and recipe, and evaluated on the same rows: where it does
+        as well, what it was denied was not needed.
+        """
+        return None
 
     def begin(self, model: nn.Module) -> list[Finding]:
         """Give a new network weights from elsewhere, where the recipe says so; what is to be said of that."""

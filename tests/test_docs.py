@@ -20,7 +20,10 @@ def blocks(name: str) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in BLOCK.finditer((ROOT / name).read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize(("name", "made"), [("docs/tutorial.md", "own.onnx"), ("docs/text.md", "numbers.step.onnx")])
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("docs/tutorial.md", "own.onnx"), ("docs/text.md", "numbers.step.onnx"), ("docs/video.md", "motion.onnx")],
+)
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

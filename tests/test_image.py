@@ -265,4 +265,4 @@ def test_expand_lists_a_folders_pictures(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b.png", "deep/a.JPG", "c.txt"):
         (tmp_path / name).touch()
-    assert ImageKind.expand(str(tmp_path)) == [str(tmp_path / "b.png"), str(tmp_path / "deep/a.JPG")]
+    assert list(ImageKind.expand(str(tmp_path))) == [str(tmp_path / "b.png"), str(tmp_path / "deep/a.JPG")]

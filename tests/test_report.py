@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from snowball.evaluate import Evaluation, Mistake, Score
-from snowball.evaluate.report import write_report
+from snowball.evaluate.report import _shown, write_report
 from snowball.finding import Finding
 from snowball.kind import Block
 from snowball.recipe import Recipe, parse_overrides
@@ -230,9 +230,20 @@ def test_pictures_are_small_png_data(hostile: tuple[Run, Page, str]) -> None:
     for number, image in enumerate(images):
         data = base64.b64decode((image["src"] or "").partition(",")[2])
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
-            assert picture.width == min(256, 8 + 100 * number)
+            assert picture.width == min(960, 8 + 100 * number), "8 pixels high: a strip, which may be wider"
         assert b"iCCP" not in data, "a picture's own metadata"
     assert [image.get("class") for image in images[:2]] == ["square", None], "8 pixels are shown as squares"
+
+
+def test_pictures_are_shrunk_and_strips_less_so() -> None:
+    for size, shown, look in (
+        ((1000, 500), (320, 160), ""),
+        ((1000, 100), (960, 96), "strip"),
+        ((9, 9), (9, 9), "square"),
+    ):
+        source, found = _shown(Image.new("RGB", size))
+        with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as picture:
+            assert (picture.size, found) == (shown, look)
 
 
 def test_the_card_is_markdown_that_nothing_breaks_out_of(hostile: tuple[Run, Page, str]) -> None:

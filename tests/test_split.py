@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ def test_groups_stay_together() -> None:
     homes = [{groups[row] for row in members} for members in rows.values()]
     assert not homes[0] & homes[1] | homes[0] & homes[2] | homes[1] & homes[2]
     assert 28 <= len(rows["test"]) <= 56
+
+
+def test_the_tables_own_groups_stay_together_unless_a_column_is_named() -> None:
+    groups = [str(i // 7) for i in range(210)]
+    whole = replace(table(210, groups=[str(i // 10) for i in range(210)]), groups=groups)
+    for named, expected in ((None, groups), ("who", whole.columns["who"].cells)):
+        rows = split_rows(whole, [None] * 210, val=0.2, test=0.2, seed=0, group=named)
+        homes = [{expected[row] for row in members} for members in rows.values()]
+        assert not homes[0] & homes[1] | homes[0] & homes[2] | homes[1] & homes[2]
+    own = replace(whole, split=["test" if i % 2 else "" for i in range(210)])  # the source breaks them apart: let it
+    assert len(split_rows(own, [None] * 210, val=0.2, test=0.2, seed=0)["test"]) == 105
 
 
 def test_the_sources_own_test_split_is_kept() -> None:

@@ -12,6 +12,7 @@ from ..finding import Finding, worst_first
 from ..table import Table
 from ..task import Task
 from .encode import Encoded, bad_rows_finding
+from .leak import metadata_leaks
 
 __all__ = ["audit", "summary"]
 
@@ -28,6 +29,8 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
     findings = [bad_rows_finding(table, encoded.bad)] if encoded.bad else []
     findings += _duplicates(table, encoded, splits)
     findings += _near_duplicates(table, encoded, splits)
+    findings += _group_overlap(table, splits)
+    findings += metadata_leaks(task, table, encoded)
     return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
 
 
@@ -87,6 +90,23 @@ def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[in
             Finding("duplicates", "note", f"{len(within)} inputs occur more than once within a split", evidence(within))
         )
     return findings
+
+
+def _group_overlap(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
+    """Wholes of which parts stand in several splits: only the source's own split, or another group, can do that."""
+    if table.groups is None:
+        return []
+    homes: dict[str, dict[str, int]] = {}
+    for name, rows in splits.items():
+        for row in rows:
+            homes.setdefault(table.groups[row], {}).setdefault(name, int(row))
+    parted = [rows for rows in homes.values() if len(rows) > 1]
+    if not parted:
+        return []
+    named = [[f"{table.where(row)} ({name})" for name, row in rows.items()] for rows in parted[:SHOWN]]
+    message = f"{len(parted)} recordings have parts in more than one split: a score on them is partly memory"
+    fix = "put all parts of a recording in one split"
+    return [Finding("group-overlap", "warning", message, {"groups": named, "count": len(parted)}, fix)]
 
 
 def _near_duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:

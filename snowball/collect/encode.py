@@ -116,6 +116,8 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
     bad: dict[int, str] = {}
     sketches: dict[int, np.ndarray] = {}
     first = next(iter(task.given))
+    limit = columns[first].sketch_rows
+    sketching = limit is None or len(table) <= limit
 
     def encode(row: int) -> tuple[dict[str, Tensor], str, dict[str, dict[str, Any]], np.ndarray | None] | str:
         try:
@@ -125,7 +127,8 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
             return str(reason)
         seen = ",".join(columns[role].digest(value) for role, value in given.items())
         digest = f"{seen} {columns[task.answer_role].digest(answer)}"
-        return {**inputs, **targets}, digest, task.facts(given, answer), columns[first].sketch(given[first])
+        sketch = columns[first].sketch(given[first]) if sketching else None
+        return {**inputs, **targets}, digest, task.facts(given, answer), sketch
 
     numbers = iter(range(len(table)))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

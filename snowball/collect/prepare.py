@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -136,11 +137,18 @@ def _strata(kind: Any, cells: Sequence[Any]) -> list[str | None]:
 
 def _check_keys(asked: Mapping[str, Any]) -> None:
     """Refuse a key that no task knows before anything is read or downloaded."""
-    known = tuple(dict.fromkeys(chain(SHARED, *(task.section_types() for task in tasks().values()))))
     aliases = {alias for task in tasks().values() for alias in task.aliases}
     for key in asked:
         if key not in ("task", "preset", *aliases) and not key.startswith("waive."):
-            resolve_key(key, known)
+            _full_key(key)
+
+
+def _full_key(key: str) -> str:
+    """The full key, as the first task that knows it has it: what is short for one key there may be for two over all."""
+    for task in tasks().values():
+        with suppress(BadInput):
+            return resolve_key(key, task.section_types())
+    return resolve_key(key, dict.fromkeys(chain(SHARED, *(task.section_types() for task in tasks().values()))))
 
 
 def _unaliased(values: Mapping[str, Any], *task_types: type[Task]) -> dict[str, Any]:
@@ -150,9 +158,8 @@ def _unaliased(values: Mapping[str, Any], *task_types: type[Task]) -> dict[str, 
 
 
 def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
-    known = tuple(dict.fromkeys(chain(*(task.section_types() for task in tasks().values()))))
     values = _unaliased(values, *tasks().values())
-    full = {resolve_key(key, known): value for key, value in values.items() if not key.startswith("waive.")}
+    full = {_full_key(key): value for key, value in values.items() if not key.startswith("waive.")}
     data = {key: value for key, value in full.items() if key.startswith("data.")}
     return Recipe.build("", (DataSection,), data, {"data.name": _source(source)}).data
 

@@ -19,10 +19,11 @@ def split_rows(
     """Row numbers of `train`, `val` and `test`, disjoint and sorted, from the table's split, strata and seed alone.
 
     Rows the source assigns stay there. A missing test split is `test` of the unassigned rows, a missing validation
-    split `val` of what is then left for training. Whole groups move together.
+    split `val` of what is then left for training. Whole groups move together: those of the column `group`, else the
+    table's own.
     """
     given = np.array([name if name in SPLITS else "" for name in table.split])
-    groups = None if group is None else [str(cell) for cell in table.column(group).cells]
+    groups = table.groups if group is None else [str(cell) for cell in table.column(group).cells]
     free = np.flatnonzero(given == "")
     if not len(free):  # the source calls its training rows train
         free = np.flatnonzero(given == "train")
@@ -37,7 +38,7 @@ def split_rows(
             rows[name] = _draw(pool, strata, groups, share, mix(seed, len(name)))
             pool = np.setdiff1d(pool, rows[name])
     rows = {"train": pool, "val": rows["val"], "test": rows["test"]}
-    if groups is not None:
+    if group is not None and groups is not None:
         _check_groups(table, groups, rows)
     for name in SPLITS:
         if not len(rows[name]):

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -239,7 +239,7 @@ def _compare_shapes(
     """Largest difference, relative to the output's largest value, for a single row and for a batch of another size."""
     single = raw[0]
     larger = tuple(
-        _enlarged(torch.cat([raw[-1][number]] * 3))
+        _enlarged(torch.cat([raw[-1][number]] * 3), task.kinds[role].input_axes())
         if task.kinds[role].padding is None
         else task.kinds[role].collate([parts[number][0] for parts in raw[-3:]])
         for number, role in enumerate(task.given)
@@ -252,11 +252,11 @@ def _compare_shapes(
     return differences
 
 
-def _enlarged(part: Tensor) -> Tensor:
-    """Pictures of another size; other inputs as they are."""
-    if part.dim() != 4:
-        return part
-    return part.repeat_interleave(2, 2).repeat_interleave(2, 3)
+def _enlarged(part: Tensor, axes: Iterable[int]) -> Tensor:
+    """The input at twice its size along the axes that vary, such as a picture's height and width."""
+    for axis in axes:
+        part = part.repeat_interleave(2, axis)
+    return part
 
 
 def _answers(

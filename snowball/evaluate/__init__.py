@@ -72,6 +72,8 @@ class Evaluation:
     blocks: list[Block]
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
+    controls: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Metrics of the network that was trained beside it, by its name, on the same rows."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -108,6 +110,7 @@ def evaluate_rows(
     measured = measure_rows(task, model, *_windows(task, encoded, rows))
     scores |= {name: Score(value, math.nan, math.nan) for name, value in measured.items() if name not in scores}
     baseline = task.score([task.baseline()] * len(answers), answers)
+    controls = _controls(run, task, encoded, rows, answers)
     faults = np.array([task.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
     worst = [int(i) for i in np.argsort(-faults, kind="stable")[:MISTAKES] if faults[i] > 0]
     mistakes = [
@@ -119,13 +122,14 @@ def evaluate_rows(
         )
         for i in worst
     ]
-    findings = worst_first([*_twin(measured, scores), *_against_baseline(task, scores, baseline)])
+    findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls)])
     evaluation = Evaluation(
         data=task.table.name,
         split=split,
         rows=len(answers),
         metrics=scores,
         baseline=baseline,
+        controls=controls,
         mistakes=mistakes,
         blocks=task.blocks(predictions, answers),
         findings=findings,
@@ -135,10 +139,21 @@ def evaluate_rows(
     display.line(
         f"{split} ({len(answers):,} rows): " + ", ".join(f"{name} {s}" for name, s in scores.items() if name != "loss")
     )
+    for name, reached in controls.items():
+        display.line(f"{name}, trained beside it: " + ", ".join(f"{metric} {v:.4f}" for metric, v in reached.items()))
     run.record("evaluation", findings)
     write_json(run.path / "evaluation.json", evaluation.to_json())
     write_report(run, evaluation, [task.draw(*source.row(source.numbers[i]), predictions[i]) for i in worst])
     return evaluation
+
+
+def _controls(
+    run: Run, task: Task, encoded: Encoded, rows: Tensor, answers: Sequence[Any]
+) -> dict[str, dict[str, float]]:
+    control = run.control()
+    if control is None:
+        return {}
+    return {control.name: task.score(predict_rows(task, control.network.to(encoded.device), encoded, rows), answers)}
 
 
 def _windows(task: Task, encoded: Encoded, rows: Tensor) -> tuple[Encoded, Tensor]:
@@ -220,18 +235,32 @@ def _twin(measured: Mapping[str, float], scores: Mapping[str, Score]) -> list[Fi
     ]
 
 
-def _against_baseline(task: Task, scores: Mapping[str, Score], baseline: Mapping[str, float]) -> list[Finding]:
+def _against_others(
+    task: Task, scores: Mapping[str, Score], baseline: Mapping[str, float], controls: Mapping[str, Mapping[str, float]]
+) -> list[Finding]:
+    """What the network is not clearly better than: its interval has to lie beyond it."""
     metric = task.headline
-    score, constant = scores[metric.name], baseline[metric.name]
+    score = scores[metric.name]
     bound = score.low if metric.best == "max" else score.high
-    if metric.better(bound, constant):
-        return []
+    others = [("no-better-than-baseline", "one constant answer", baseline[metric.name])]
+    others += [
+        ("no-better-than-control", f"the {name} network", reached[metric.name]) for name, reached in controls.items()
+    ]
     return [
         Finding(
-            "no-better-than-baseline",
+            check,
             "warning",
-            f"{metric.name} {score} is not clearly better than {constant:.4f}, which one constant answer reaches",
-            {"value": score.value, "low": score.low, "high": score.high, "baseline": constant},
-            "train longer, look at the findings on the data, or collect more of it",
+            f"{metric.name} {score} is not clearly better than {value:.4f}, which {other} reaches",
+            {"value": score.value, "low": score.low, "high": score.high, "other": value},
+            _FIXES[check],
         )
+        for check, other, value in others
+        if not metric.better(bound, value)
     ]
+
+
+_FIXES = {
+    "no-better-than-baseline": "train longer, look at the findings on the data, or collect more of it",
+    "no-better-than-control": "what it was denied may not be needed: use the simpler network, or look for what gives"
+    " the answer away",
+}

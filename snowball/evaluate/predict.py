@@ -1,36 +1,39 @@
-"""Predict: answers for files, folders of files, texts, bytes or arrays that a person hands over."""
+"""Predict: answers for files, folders of files, films, texts, bytes or arrays that a person hands over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..finding import BadInput
-from ..kind import Unreadable
+from ..kind import Kind, Named, Unreadable
 from ..task import Task
 from . import as_array
 
 if TYPE_CHECKING:
     from ..run import Run
 
-__all__ = ["predict_inputs"]
+__all__ = ["predict_each"]
 
-BATCH = 128
 LONG = 200  # characters of an input that name it in an answer
 
 
 @torch.inference_mode()
-def predict_inputs(
+def predict_each(
     run: Run,
     inputs: Sequence[Any],
     options: Mapping[str, Any] | None = None,
     streamed: Callable[[str], None] = lambda piece: None,
     pictures: Path | None = None,
-) -> list[dict[str, Any]]:
-    """One answer an input, in order; a folder counts as its files. Each answer names its `input`.
+) -> Iterator[dict[str, Any]]:
+    """One answer an input, in order, as they come; a folder counts as its files. Each answer names its `input`.
+
+    What is asked for pictures may be given a film, which counts as its frames, or the number of a camera.
 
     `options` are the task's own, such as how many tokens. Of a task that streams, an answer also holds what was
     written as `text`; `streamed` is told what was given, and each piece that follows. `pictures` is a folder for a
@@ -39,67 +42,91 @@ def predict_inputs(
     task, model = run.task(options), run.model()
     (role,) = task.given
     kind = task.kinds[role]
-    cells = [cell for given in inputs for cell in (kind.expand(given) if isinstance(given, str) else [given])]
-    if not cells:
-        raise BadInput(f"nothing to predict: no {kind.key} was given")
-    answers: list[dict[str, Any]] = []
     taken: set[str] = set()
-    for start in range(0, len(cells), BATCH):
-        values = [_read(kind, cell) for cell in cells[start : start + BATCH]]
+    position = 0
+    for cells in _batches(kind, inputs):
+        values = [_read(kind, cell, position + i) for i, cell in enumerate(cells)]
         encoded = [task.encode_given({role: value}) for value in values]
         batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
-        if pictures is not None:
-            names = [_file_name(cell, start + i, taken) for i, cell in enumerate(cells[start : start + BATCH])]
-            _draw(task, pictures, names, [({role: value}, said) for value, said in zip(values, found, strict=True)])
-        found = [task.present(answer, {role: value}) for value, answer in zip(values, found, strict=True)]
-        for value, answer in zip(values, found, strict=True):
-            if notes := task.notes({role: value}):
+        for cell, value, answer in zip(cells, values, found, strict=True):
+            given = {role: value}
+            name = _named(cell, position)
+            position += 1
+            if pictures is not None:
+                _draw(task, pictures, _file_name(cell, position, taken), given, answer)
+            answer = {"input": name, **task.present(answer, given)}
+            if notes := task.notes(given):
                 answer["notes"] = notes
             if task.streams:
-                pieces = []
                 streamed(str(value))
-                for piece in task.stream(model, {role: value}):
+                pieces = []
+                for piece in task.stream(model, given):
                     pieces.append(piece)
                     streamed(piece)
                 answer["text"] = "".join(pieces)
-        answers += found
-    return [{"input": _named(cell, i), **answer} for i, (cell, answer) in enumerate(zip(cells, answers, strict=True))]
+            yield answer
+    if not position:
+        raise BadInput(f"nothing to predict: no {kind.key} was given")
 
 
-def _draw(
-    task: Task, folder: Path, names: Sequence[str], rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]
-) -> None:
-    """A JPEG of each row with its answer."""
+def _batches(kind: Kind, inputs: Sequence[Any]) -> Iterator[list[Any]]:
+    """The cells that the inputs stand for, many at once; what comes one after another, as from a camera, one by one."""
+    waiting: list[Any] = []
+    for given in inputs:
+        expanded: Iterable[Any] = kind.expand(given) if isinstance(given, str) else [given]
+        if isinstance(expanded, list):
+            waiting += expanded
+            while len(waiting) >= kind.held_rows:
+                yield waiting[: kind.held_rows]
+                waiting = waiting[kind.held_rows :]
+            continue
+        if waiting:
+            yield waiting
+            waiting = []
+        frames = iter(expanded)
+        try:
+            while one := list(islice(frames, 1)):
+                yield one
+        except Unreadable as reason:
+            raise BadInput(f"{_named(given, 0)!r}: {reason}") from reason
+    if waiting:
+        yield waiting
+
+
+def _draw(task: Task, folder: Path, name: str, given: dict[str, Any], answer: dict[str, Any]) -> None:
+    """A JPEG of a row with its answer."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (given, answer) in zip(names, rows, strict=True):
-        drawn = task.draw(given, None, answer)
-        if isinstance(drawn, str):
-            raise BadInput(f"-o {folder}: {task.name} draws no pictures; name a file that ends in .jsonl")
-        drawn.convert("RGB").save(folder / f"{name}.jpg", quality=92)
+    drawn = task.draw(given, None, answer)
+    if isinstance(drawn, str):
+        raise BadInput(f"-o {folder}: {task.name} draws no pictures; name a file that ends in .jsonl")
+    drawn.convert("RGB").save(folder / f"{name}.jpg", quality=92)
 
 
-def _file_name(cell: Any, position: int, taken: set[str]) -> str:
+def _file_name(cell: Any, number: int, taken: set[str]) -> str:
     """What the picture of an answer is called: as the input's file, or its number; a second one of a name says so."""
-    stem = Path(cell).stem if isinstance(cell, str) else f"{position + 1:06d}"
-    name, number = stem, 1
+    if isinstance(cell, Named):
+        stem = re.sub(r"[^\w.-]+", "_", Path(cell.name).name)
+    else:
+        stem = Path(cell).stem if isinstance(cell, str) else f"{number:06d}"
+    name, more = stem, 1
     while name in taken:
-        number += 1
-        name = f"{stem}_{number}"
+        more += 1
+        name = f"{stem}_{more}"
     taken.add(name)
     return name
 
 
-def _read(kind: Any, cell: Any) -> Any:
+def _read(kind: Kind, cell: Any, position: int) -> Any:
     try:
-        return kind.read(cell)
+        return kind.read(cell.cell if isinstance(cell, Named) else cell)
     except Unreadable as reason:
-        raise BadInput(f"{_named(cell, 0)!r}: {reason}") from reason
+        raise BadInput(f"{_named(cell, position)!r}: {reason}") from reason
 
 
 def _named(cell: Any, position: int) -> str:
     if isinstance(cell, bytes) or hasattr(cell, "shape"):
         return f"input {position + 1}"
-    text = str(cell)
+    text = cell.name if isinstance(cell, Named) else str(cell)
     return text if len(text) <= LONG else f"{text[:LONG]}…"

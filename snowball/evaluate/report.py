@@ -41,6 +41,7 @@ LISTED = 30  # entries of a larger matrix that are listed
 TABLE_ROWS = 1000  # rows of a table on the page; evaluation.json holds all of them
 EVIDENCE = 4000  # characters of a finding's evidence; findings.json holds all of it
 PICTURE_SIDE = 320  # pixels; 24 photographs then make a page of about 4 MB
+STRIP = 3  # times as wide as high: a picture that is a row of several, and gets a line of its own
 PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visible
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
 
@@ -318,16 +319,18 @@ def _part(number: int, block: Block) -> Part:
     return Part(block, plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
 
 
-def _shown(picture: Image.Image | str) -> tuple[str, bool | None]:
-    """A PNG as a data URI, and whether its pixels are to be shown as squares; or text, and None."""
+def _shown(picture: Image.Image | str) -> tuple[str, str | None]:
+    """A PNG as a data URI, and how it is shown: with `square` pixels, as a `strip`, or ``; or text, and None."""
     if isinstance(picture, str):
         return picture, None
+    is_strip = picture.width >= STRIP * picture.height
     small = picture.convert("RGB" if picture.mode not in ("1", "L", "RGB", "RGBA") else picture.mode)
-    small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    small.thumbnail((PICTURE_SIDE * (STRIP if is_strip else 1), PICTURE_SIDE))
     small.info.clear()  # a photograph's own metadata may say where it was taken
     buffer = io.BytesIO()
     small.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", max(small.size) <= PIXEL_ART
+    look = "strip" if is_strip else "square" if max(small.size) <= PIXEL_ART else ""
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", look
 
 
 # The command that reproduces a run, and the card's Markdown.

@@ -61,14 +61,20 @@ class ImageAugment(Section):
         return self.name != "none" and any((*amounts, self.mixup, self.cutmix, self.randaugment))
 
 
-def augment_images(recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
-    """`batch.inputs[role]` (B, C, H, W) in 0..255 becomes a float32 variant; targets follow moves and mixtures."""
+def augment_images(
+    recipe: ImageAugment, role: str, batch: Batch, rng: SampleRandom, follow: Follow, *, stacked: bool = False
+) -> Batch:
+    """`batch.inputs[role]` (B, C, H, W) in 0..255 becomes a float32 variant; targets follow moves and mixtures.
+
+    `stacked`: C are the channels of several pictures, such as the frames of a film, which all undergo the same. Their
+    saturation stays.
+    """
     if not recipe.active:
         return batch
     images = batch.inputs[role].float()
     chosen = _draw_operations(recipe, rng, len(images))
     images, theta = _geometry(recipe, images, rng, chosen)
-    images = _colours(recipe, images, rng, chosen)
+    images = _colours(recipe, images, rng, chosen, saturate=images.shape[1] == 3 and not stacked)
     if recipe.erase:
         images = _erase(recipe.erase, images, rng)
     targets = batch.targets if theta is None else follow.warp(batch.targets, theta)
@@ -137,7 +143,9 @@ def _flip(probability: float, images: Tensor, rng: SampleRandom) -> tuple[Tensor
     return torch.where(flipped[:, None, None, None], images.flip(3), images), theta
 
 
-def _colours(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]) -> Tensor:
+def _colours(
+    recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor], *, saturate: bool
+) -> Tensor:
     if not (recipe.colour or chosen):
         return images
     zero = torch.zeros(len(images), device=images.device)
@@ -147,7 +155,7 @@ def _colours(recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: di
     )
     images = images * brightness
     images = torch.lerp(images.mean((1, 2, 3), keepdim=True), images, contrast)
-    if images.shape[1] == 3:
+    if saturate:
         images = torch.lerp(images.mean(1, keepdim=True), images, saturation)
     images = images.clamp(0, 255)
     if chosen:

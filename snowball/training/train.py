@@ -20,7 +20,7 @@ from ..display import Display
 from ..finding import BadInput, Finding, GateFailed, SnowballError
 from ..kind import Batch
 from ..recipe import Recipe
-from ..run import Run
+from ..run import CONTROL, Run
 from ..storage import write_bytes
 from ..task import Task
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
@@ -82,7 +82,8 @@ def train(
     if (padding := trainer.epochs.padding()) is not None:
         display.line(f"batches of similar length: {padding:.1%} of them is padding")
     display.line(f"training {_network(trainer)} on {device}, {task.recipe.train.precision}, into {run.path}")
-    _fit(trainer, run, display)
+    _fit(trainer, run, run.path, display)
+    _fit_control(task, run, encoded, splits, display)
     whole = prepared.encoded.to(device)
     return _finish(run, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
 
@@ -131,16 +132,32 @@ def _new_model(task: Task, device: torch.device) -> nn.Module:
     return model
 
 
-def _fit(trainer: Trainer, run: Run, display: Display) -> None:
-    """The loop, with its checkpoints, its log and its interruptions."""
-    write_bytes(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in trainer.progress.log).encode())
-    recorder = _Recorder(run, trainer, display)
+def _fit_control(task: Task, run: Run, encoded: Encoded, splits: Mapping[str, torch.Tensor], display: Display) -> None:
+    """Train the network that the task's own has to beat, if it names one, in the run's folder `control`."""
+    seed_everything(task.recipe.train.seed)
+    control = task.control()
+    if control is None:
+        return
+    network = control.network.to(encoded.device)
+    trainer = Trainer(task, network, encoded, splits)
+    if (checkpoint := newest_checkpoint(run.path / CONTROL / "last")) is not None:
+        trainer.load(*load_checkpoint(checkpoint))
+    count = sum(parameter.numel() for parameter in network.parameters())
+    display.line(f"training the control beside it: {control.name} ({count:,} parameters)")
+    (run.path / CONTROL).mkdir(exist_ok=True)
+    _fit(trainer, run, run.path / CONTROL, display)
+
+
+def _fit(trainer: Trainer, run: Run, folder: Path, display: Display) -> None:
+    """The loop, with its checkpoints, its log and its interruptions; all it writes goes to `folder`."""
+    write_bytes(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in trainer.progress.log).encode())
+    recorder = _Recorder(run, folder, trainer, display)
     display.start("epoch", trainer.num_steps)
     display.advance(trainer.step)
     try:
-        with _signals(recorder), (run.path / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as recorder.file:
+        with _signals(recorder), (folder / "metrics.jsonl").open("a", encoding="utf-8", buffering=1) as recorder.file:
             trainer.run(recorder)
-            save_checkpoint(run.path / "last", trainer)
+            save_checkpoint(folder / "last", trainer)
     except GateFailed as error:
         run.record("training", error.findings)
         raise
@@ -159,9 +176,10 @@ class _Recorder:
 
     file: Any
 
-    def __init__(self, run: Run, trainer: Trainer, display: Display) -> None:
+    def __init__(self, run: Run, folder: Path, trainer: Trainer, display: Display) -> None:
         self.signal = 0
         self._run = run
+        self._folder = folder
         self._display = display
         self._every = trainer.recipe.train.checkpoint_seconds
         self._saved = time.monotonic()
@@ -173,7 +191,7 @@ class _Recorder:
     def stepped(self, trainer: Trainer, rows: int) -> None:
         self._display.advance()
         if time.monotonic() - self._saved >= self._every:
-            save_checkpoint(self._run.path / "last", trainer)
+            save_checkpoint(self._folder / "last", trainer)
             self._saved = time.monotonic()
 
     def logged(self, row: Mapping[str, Any]) -> None:
@@ -189,7 +207,7 @@ class _Recorder:
             self._display.describe(f"epoch {row['epoch'] + 1} loss {row['loss']:.4f}")
 
     def improved(self, trainer: Trainer) -> None:
-        self._run.save_model(trainer.best_model)
+        self._run.save_model(trainer.best_model, self._folder)
 
     def stopping(self) -> bool:
         return bool(self.signal)

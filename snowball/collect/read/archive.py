@@ -24,7 +24,7 @@ from ..cache import cache_folder
 from .progress import Progress, show_progress
 from .tarball import read_tar
 
-__all__ = ["CAPS", "Caps", "extract", "is_archive"]
+__all__ = ["CAPS", "Caps", "archive_stem", "extract", "is_archive"]
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _CHUNK = 1 << 20
@@ -55,6 +55,16 @@ def is_archive(name: str) -> bool:
     (True, False)
     """
     return name.lower().endswith(SUFFIXES)
+
+
+def archive_stem(name: str) -> str:
+    """An archive's name without its suffix.
+
+    >>> archive_stem("Flowers.TAR.GZ")
+    'Flowers'
+    """
+    suffix = max((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), key=len)
+    return name[: -len(suffix)]
 
 
 def extract(path: Path, digest: str | None = None, caps: Caps = CAPS) -> Path:

@@ -13,6 +13,7 @@ from ...recipe import DataSection
 from ...table import Column, Table
 from .answers import label_cells, pick_label
 from .media import TEXT, kind_of_path, kind_suffixes, path_cells
+from .parts import PartCells, find_parts
 from .raw import Raw
 
 __all__ = ["SPLIT_WORDS", "names_files", "type_columns"]
@@ -48,6 +49,7 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     - `data.answer` is a label, whole numbers and text alike, unless it holds files, sentences or many fractions.
       Without it, a column called label, class, category, target or y is; else the one with few distinct values.
     - split, subset, fold or partition, where it holds train, val and test, is the table's split.
+    - Columns start and end beside one of a kind that runs over time make its cells parts of their files.
     - Everything else is `text` or `number`, and can be a group.
 
     Raises BadInput where a named column or most files are missing, the answer is not clear, or one file has two labels.
@@ -59,6 +61,9 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     files = _find_files(raw, data)
     kinds = dict(raw.kinds) | {column: found.kind for column, found in files.items() if found.most_exist}
     _check_files_exist(raw, files, kinds, given)
+    cut = find_parts(cells, {column: kinds[column] for column, found in files.items() if found.most_exist}, named)
+    if cut is not None:
+        cells = {column: values for column, values in cells.items() if column not in (cut.start, cut.end)}
     plain = {column: values for column, values in cells.items() if not _is_file_kind(kinds, column)}
     label, others = pick_label(raw, plain, data, given, is_lone=len(cells) == 1)
     kinds |= others
@@ -66,14 +71,19 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
     for column, values in cells.items():
         if column == label:
             columns[column] = Column(column, "label", label_cells(values))
+        elif cut is not None and column == cut.column:
+            whole = path_cells(kinds[column], files[column].folder, values)
+            parts = PartCells(whole, raw.columns[cut.start], raw.columns[cut.end])
+            columns[column] = Column(column, kinds[column], parts)
         elif column in files and files[column].most_exist:
             columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, values))
         else:
             columns[column] = Column(column, kinds[column], values)
-    if label is not None:
+    if label is not None and cut is None:
         paths = [column for column, found in files.items() if found.most_exist]
         _check_one_label_each(raw, columns[label], given or paths, paths)
-    return Table(name, columns, split, raw.where)
+    groups = None if cut is None else [str(path) for path in cells[cut.column]]
+    return Table(name, columns, split, raw.where, groups=groups)
 
 
 def _is_file_kind(kinds: Mapping[str, str], column: str) -> bool:

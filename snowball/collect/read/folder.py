@@ -10,8 +10,11 @@ from pathlib import Path
 
 from ...finding import BadInput, Finding
 from ...table import Column, Table
+from ...task import kinds
+from .archive import is_archive
 from .columns import SPLIT_WORDS
 from .media import TEXT, is_about, kind_of_path, kind_suffixes, path_cells
+from .parts import recordings
 
 __all__ = ["class_table", "holds_class_folders", "holds_files", "is_hidden", "is_utf8", "scan"]
 
@@ -27,6 +30,20 @@ class Scan:
     kinds: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     links: list[str] = field(default_factory=list)
+    unpacked: Mapping[str, Path] = field(default_factory=dict)
+    """Folders that stand elsewhere and are read as if they stood below the root, by name: unpacked archives."""
+
+    def place(self, path: str) -> str:
+        """A path as it is joined to the root: itself, or where an unpacked archive really is."""
+        top, _, inside = path.partition("/")
+        return str(self.unpacked[top] / inside) if top in self.unpacked else path
+
+    def add(self, name: str, other: Scan) -> None:
+        """What was found elsewhere, as a folder of this name."""
+        self.files += [f"{name}/{path}" for path in other.files]
+        self.links += [f"{name}/{path}" for path in other.links]
+        self.kinds += other.kinds
+        self.skipped += other.skipped
 
 
 def is_hidden(name: str) -> bool:
@@ -101,14 +118,22 @@ def _is_plain_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name)
 
 
-def class_table(root: Path, name: str, shown: str) -> tuple[Table, list[Finding]]:
+def class_table(
+    root: Path, name: str, shown: str, unpacked: Mapping[str, Path] | None = None
+) -> tuple[Table, list[Finding]]:
     """The table of a folder whose files stand in one folder a class, and notes on what was passed over.
 
     The class is the first folder on the way to a file, or the second where the first is train, val or test.
-    `shown` is how rows name the folder. Raises BadInput where there is nothing to read or only one class.
+    `shown` is how rows name the folder; `unpacked` holds archives that stand for folders of theirs, by name.
+    Raises BadInput where there is nothing to read or only one class.
     """
     suffixes = kind_suffixes()
     found = scan(root, suffixes)
+    found.unpacked = unpacked or {}
+    if found.unpacked:
+        found.skipped -= Counter(_suffix(name) for name in os.listdir(root) if is_archive(name))
+    for top, folder in found.unpacked.items():
+        found.add(top, scan(folder, suffixes))
     if not found.files:
         raise BadInput(_nothing(found, shown, suffixes))
     kind = _main_kind(found.kinds)
@@ -132,9 +157,20 @@ def class_table(root: Path, name: str, shown: str) -> tuple[Table, list[Finding]
         splits.append(split)
     if len(names) < 2:
         raise BadInput(_too_few_classes(root, shown, list(names), loose, kind))
-    columns = {kind: Column(kind, kind, path_cells(kind, root, paths)), "label": Column("label", "label", labels)}
-    table = Table(name, columns, splits, lambda row: os.path.join(shown, paths[row]))
-    return table, list(_notes(found, shown, loose, _empty_classes(root, roles, set(names))))
+    cells = path_cells(kind, root, [found.place(path) for path in paths] if found.unpacked else paths)
+    columns = {kind: Column(kind, kind, cells), "label": Column("label", "label", labels)}
+    groups = recordings(paths, labels) if kinds()[kind].timed else None
+    table = Table(name, columns, splits, lambda row: os.path.join(shown, paths[row]), groups=groups)
+    notes = list(_notes(found, shown, loose, _empty_classes(found, roles, set(names))))
+    return table, notes if groups is None else [*notes, _grouped(shown, groups)]
+
+
+def _grouped(shown: str, groups: Sequence[str]) -> Finding:
+    message = (
+        f"{shown}: {len(groups)} files are taken for parts of {len(set(groups))} recordings, since their names"
+        " differ in a last number alone; a recording stays in one split"
+    )
+    return Finding("grouped-files", "note", message, {"recordings": sorted(set(groups))[:SHOWN]})
 
 
 def _main_kind(kinds: Counter[str]) -> str:
@@ -166,9 +202,9 @@ def _split_folders(files: Sequence[str], shown: str) -> dict[str, str]:
     return roles
 
 
-def _empty_classes(root: Path, roles: Mapping[str, str], classes: set[str]) -> list[str]:
+def _empty_classes(found: Scan, roles: Mapping[str, str], classes: set[str]) -> list[str]:
     """Folders where a class is expected that hold nothing of the kind in any split."""
-    places = [root / top for top in roles] or [root]
+    places = [found.unpacked.get(top, found.root / top) for top in roles] or [found.root]
     names: set[str] = set()
     for place in places:
         with os.scandir(place) as entries:

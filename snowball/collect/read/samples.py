@@ -10,13 +10,17 @@ from typing import Any
 
 from ...finding import BadInput
 from ...table import Column, Table
+from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
 from .sample_shapes import shapes
 from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
 
-DEFAULTS: dict[str, dict[str, Any]] = {"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}, "shapes": {}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}, "shapes": {}},
+    "motion": MOTION,
+}
 """Recipe values that each sample is best served by, as dotted keys."""
 
 
@@ -69,6 +73,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "shapes": (
         shapes,
         "400 pictures of circles, squares and triangles, 64x64, each with its box",
+        "computed; no licence needed",
+    ),
+    "motion": (
+        motion,
+        "800 clips of 8 grey frames of 24x24: a blob moves left, right, up or down; no single frame tells which",
         "computed; no licence needed",
     ),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...finding import BadInput, Finding, nearest
 from ...recipe import DataSection
 from ...table import Table
-from .archive import extract, is_archive
+from .archive import archive_stem, extract, is_archive
 from .boxes import box_table
 from .cifar import CIFAR_FILES, cifar_table
 from .columns import SPLIT_WORDS, names_files, type_columns
@@ -19,7 +19,7 @@ from .folder import class_table, holds_class_folders, holds_files, is_hidden
 from .idx import find_pairs, idx_table, is_idx_name, pair_of
 from .known import KNOWN, read_known
 from .label_lines import LABELLED_FORMS
-from .media import TEXT, kind_suffixes
+from .media import TEXT, is_about, kind_suffixes
 from .samples import SAMPLES
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
 from .texts import read_text_folder, read_text_path
@@ -122,17 +122,39 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
             raw = replace(read_table_files(files), sealed=sealed)
             if not classes or names_files(raw, data):
                 return type_columns(raw, data, name)
-    return _telling(read_text_folder(folder, name) or class_table(folder, name, shown), tell)
+    unpacked = _class_archives(folder)
+    found = None if unpacked else read_text_folder(folder, name)
+    return _telling(found or class_table(folder, name, shown, unpacked), tell)
+
+
+def _class_archives(folder: Path) -> dict[str, Path]:
+    """Archives that stand where folders of classes are expected, unpacked, by their names: two or more, and no folder.
+
+    What an archive holds counts from inside a folder of its own name: fight.tar may hold fight/1.mp4 or 1.mp4.
+    """
+    names = sorted(name for name in os.listdir(folder) if is_archive(name) and not is_hidden(name))
+    if len(names) < 2 or holds_class_folders(folder):
+        return {}
+    unpacked: dict[str, Path] = {}
+    for name in names:
+        stem = archive_stem(name)
+        if stem in unpacked:
+            raise BadInput(f"{folder}: two archives are called {stem}: which of them is the class?")
+        inside = extract(folder / name)
+        entries = [entry for entry in inside.iterdir() if not is_hidden(entry.name)]
+        own = len(entries) == 1 and entries[0].is_dir() and entries[0].name == stem
+        unpacked[stem] = entries[0] if own else inside
+    return unpacked
 
 
 def _annotated(folder: Path, name: str, shown: str) -> tuple[Table, list[Finding]] | None:
-    """Pictures with boxes, in the folder or in the one archive that stands in it; beside classes it stays closed."""
+    """Pictures with boxes, in the folder or in the one archive that it holds beside tables and what tells about them."""
     if found := box_table(folder, name, shown):
         return found
-    if holds_class_folders(folder):
-        return None
-    archives = sorted(entry for entry in folder.iterdir() if is_archive(entry.name) and entry.is_file())
-    return box_table(extract(archives[0]), name, str(archives[0])) if len(archives) == 1 else None
+    entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name) and not is_about(entry.name)]
+    entries = [entry for entry in entries if not entry.name.lower().endswith(TABLE_SUFFIXES)]
+    alone = len(entries) == 1 and is_archive(entries[0].name) and entries[0].is_file()
+    return box_table(extract(entries[0]), name, str(entries[0])) if alone else None
 
 
 def _telling(found: tuple[Table, list[Finding]], tell: Note) -> Table:
