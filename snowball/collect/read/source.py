@@ -148,7 +148,7 @@ def _class_archives(folder: Path) -> dict[str, Path]:
 
 
 def _annotated(folder: Path, name: str, shown: str) -> tuple[Table, list[Finding]] | None:
-    """Pictures with boxes, in the folder or in the one archive that it holds beside tables and what tells about them."""
+    """Pictures with boxes, in the folder or in the one archive that it holds beside tables and words about them."""
     if found := box_table(folder, name, shown):
         return found
     entries = [entry for entry in folder.iterdir() if not is_hidden(entry.name) and not is_about(entry.name)]
