@@ -41,7 +41,7 @@ class ObjectDetection(Task):
     answer = ("boxes", "boxes")
     options_type = DetectionOptions
     sample = "shapes"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3}
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "train.batch_size": 8, "train.ema": 0.9}
 
     @classmethod
     def networks(cls) -> dict[str, str]:
