@@ -257,13 +257,17 @@ class BoxesKind(Answer):
         return worst
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+        """Scores have four decimals, and boxes of equal score an order of their own: average precision hangs on the
+        order, which is not to change where a runtime rounds the seventh decimal otherwise.
+        """
         answers = []
         for scores, labels, corners in zip(outputs["scores"], outputs["labels"], outputs["corners"], strict=True):
             said = [
-                {"label": self.labels[label], "score": round(float(score), 6), "box": [float(at) for at in box]}
+                {"label": self.labels[label], "score": round(float(score), 4), "box": [float(at) for at in box]}
                 for score, label, box in zip(scores, labels, corners, strict=True)
                 if score >= LEAST_SCORE
             ]
+            said.sort(key=lambda box: (-box["score"], box["label"], [round(at, 3) for at in box["box"]]))
             answers.append({"boxes": said})
         return answers
 
