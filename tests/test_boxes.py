@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from snowball.design.image import ImageShape
 from snowball.finding import BadInput
 from snowball.kind import Unreadable
 from snowball.kinds._box_geometry import generalised_iou, pairwise_iou, suppress, warp_boxes
-from snowball.kinds._box_loss import dense_loss
+from snowball.kinds._box_loss import dense_loss, set_loss
 from snowball.kinds._box_scores import average_precision, coco_scores, match_counts, score_intervals
 from snowball.kinds.boxes import Boxes, BoxesKind
 from snowball.recipe import Recipe
@@ -184,18 +185,19 @@ def test_the_loss_of_known_answers() -> None:
     assert float(dense_loss(half, target[:, :1])) == pytest.approx(15 + 1.25, rel=1e-4)
 
 
-def test_padding_has_no_say_in_the_loss() -> None:
+@pytest.mark.parametrize("of", [dense_loss, set_loss])
+def test_padding_has_no_say_in_the_loss(of: Callable[[Mapping[str, Tensor], Tensor], Tensor]) -> None:
     out, target = outputs(seeded(3)), some_targets()
     logits = out["logits"].clone().requires_grad_()
     target = target.requires_grad_()
-    dense_loss({**out, "logits": logits}, target).sum().backward()
+    of({**out, "logits": logits}, target).sum().backward()
     assert target.grad is not None and logits.grad is not None
     assert target.grad[0, :2, 1:].abs().sum() > 0
     assert target.grad[target[..., 0] < 0].abs().max() == 0
     assert target.grad[2].abs().max() == 0
     with torch.no_grad():
         padded = torch.cat([target, torch.tensor([-1.0, 0.1, 0.1, 0.9, 0.9]).expand(3, 20, 5)], 1)
-        assert torch.allclose(dense_loss(out, padded), dense_loss(out, target))
+        assert torch.allclose(of(out, padded), of(out, target))
 
 
 def test_a_picture_without_boxes_teaches_background_alone() -> None:
