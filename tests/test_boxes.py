@@ -21,7 +21,7 @@ from snowball.finding import BadInput
 from snowball.kind import Unreadable
 from snowball.kinds._box_geometry import generalised_iou, pairwise_iou, suppress, warp_boxes
 from snowball.kinds._box_loss import dense_loss, set_loss
-from snowball.kinds._box_scores import average_precision, coco_scores, match_counts, score_intervals
+from snowball.kinds._box_scores import BINS, average_precision, coco_scores, match_counts, score_intervals
 from snowball.kinds.boxes import Boxes, BoxesKind
 from snowball.recipe import Recipe
 from snowball.task import tasks
@@ -294,7 +294,7 @@ def finished(predictions: list[dict[str, Any]], room: int = 12) -> dict[str, Ten
 def summed(predictions: list[dict[str, Any]], answers: list[Boxes]) -> float:
     """map50 from histograms that were summed batch by batch, as a validation does it."""
     target = torch.stack([kind().encode(answer) for answer in answers])
-    counts = torch.zeros(3, 50, 2, dtype=torch.float64)
+    counts = torch.zeros(3, BINS, 2, dtype=torch.float64)
     for part in torch.arange(len(answers)).split(7):
         counts += match_counts({k: v[part] for k, v in finished(predictions).items()}, target[part], 3)
     true = [sum(answer.labels.count(label) for answer in answers) for label in LABELS]
