@@ -209,7 +209,8 @@ def _convert(words: Words, display: Display) -> dict[str, Any]:
     table = read_table(DataSection(name=words.words[1]), notes.append)
     found = [*notes, *convert_boxes(table, form, words.output, display)]
     display.findings("convert", found)
-    display.line(f"{words.output}: {len(table):,} pictures as {form}")
+    left_out = sum(finding.evidence["count"] for finding in found if finding.check == "unreadable-rows")
+    display.line(f"{words.output}: {len(table) - left_out:,} pictures as {form}")
     return {"findings": _json(found), "verdict": verdict(found), "files": [str(words.output)]}
 
 

@@ -94,14 +94,14 @@ def _assign(scores: Tensor, boxes: Tensor, places: Tensor, classes: Tensor, trut
     overlap = pairwise_iou(truth, boxes) * inside
     own = scores.transpose(1, 2).gather(1, classes.clamp(min=0)[..., None].expand(-1, -1, scores.shape[1]))
     aligned = own.sqrt() * overlap**OVERLAP_POWER * inside
-    order = aligned + 1e-9 * inside  # places inside go before those outside even where nothing overlaps yet
+    order = aligned + 1e-30 * inside  # places inside go before those outside even where nothing overlaps yet
     best = order.topk(min(PLACES, order.shape[2]), dim=2).indices
     chosen = torch.zeros_like(aligned).scatter(2, best, 1.0) * inside
     owner = torch.where(chosen > 0, overlap + 1e-6, 0.0).argmax(1)  # a place learns the box it overlaps most
     chosen = chosen * F.one_hot(owner, truth.shape[1]).transpose(1, 2)
     aligned = aligned * chosen
     # The best place of a box is to score what it overlaps the box; the others in proportion.
-    scale = (overlap * chosen).amax(2) / aligned.amax(2).clamp(min=1e-12)
+    scale = (overlap * chosen).amax(2) / aligned.amax(2).clamp(min=1e-30)
     return (aligned * scale[..., None]).amax(1), owner
 
 

@@ -13,7 +13,8 @@ from ..design.detection import DETECTORS, build_detector
 from ..design.hf import PREFIX, begin_pretrained, keep_config
 from ..design.hf_detection import HFDetector
 from ..design.image import ImageShape
-from ..finding import Finding
+from ..finding import BadInput, Finding
+from ..kinds._image_augment import ImageAugment
 from ..recipe import Recipe, Section
 from ..table import Table
 from ..task import Schema, Task
@@ -72,6 +73,8 @@ class ObjectDetection(Task):
 
     @classmethod
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
+        if recipe[ImageAugment].mixup or recipe[ImageAugment].cutmix:  # before there is a run folder
+            raise BadInput("boxes cannot be blended: switch augment.mixup and augment.cutmix off")
         return {"model.name": "light"} if recipe.model.name == "auto" else {}
 
     def model(self) -> nn.Module:
