@@ -14,6 +14,7 @@ from ...table import Column, Table
 from .answers import label_cells, pick_label
 from .media import TEXT, kind_of_path, kind_suffixes, path_cells
 from .parts import PartCells, find_parts
+from .places import find_place
 from .raw import Raw
 
 __all__ = ["SPLIT_WORDS", "names_files", "type_columns"]
@@ -36,6 +37,8 @@ class _Files:
     sampled: int
     missing: int
     first_missing: int
+    paths: Sequence[Any]
+    """Relative to the folder; other than the source's where only their bare names were found."""
 
     @property
     def most_exist(self) -> bool:
@@ -76,7 +79,7 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
             parts = PartCells(whole, raw.columns[cut.start], raw.columns[cut.end])
             columns[column] = Column(column, kinds[column], parts)
         elif column in files and files[column].most_exist:
-            columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, values))
+            columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, files[column].paths))
         else:
             columns[column] = Column(column, kinds[column], values)
     if label is not None and cut is None:
@@ -148,16 +151,13 @@ def _find_files(raw: Raw, data: DataSection) -> dict[str, _Files]:
         kinds = [kind_of_path(cells[row].strip(), suffixes) if isinstance(cells[row], str) else None for row in sample]
         for kind in set(kinds) - {None}:
             if kind is not None and 2 * kinds.count(kind) > len(sample):
-                if raw.sealed:
+                place = find_place(folders, cells, sample, sealed=raw.sealed)
+                missing = place.missing
+                if raw.sealed and 2 * len(missing) >= len(sample):
                     _check_inside(raw, cells)
-                tried = [_look(kind, folder, cells, sample) for folder in folders]
-                found[column] = min(tried, key=lambda files: files.missing)
+                first = missing[0] if missing else -1
+                found[column] = _Files(kind, place.folder, len(sample), len(missing), first, place.paths)
     return found
-
-
-def _look(kind: str, folder: Path, cells: Sequence[Any], sample: Sequence[int]) -> _Files:
-    missing = [row for row in sample if not os.path.isfile(os.path.join(folder, str(cells[row]).strip()))]
-    return _Files(kind, folder, len(sample), len(missing), missing[0] if missing else -1)
 
 
 def _check_inside(raw: Raw, cells: Sequence[Any]) -> None:
@@ -168,7 +168,7 @@ def _check_inside(raw: Raw, cells: Sequence[Any]) -> None:
 
 def _check_files_exist(raw: Raw, files: Mapping[str, _Files], kinds: Mapping[str, str], given: Sequence[str]) -> None:
     """Paths to nothing are an error where the column is asked for, or where no other column holds files."""
-    lone = not any(_is_file_kind(kinds, column) for column in kinds)
+    lone = not any(kind not in ("label", "number") for kind in kinds.values())
     has_sentences = any(_holds_sentences(cells) for column, cells in raw.columns.items() if column not in files)
     for column, found in files.items():
         is_name = found.kind == TEXT and has_sentences  # which file a text once came from
