@@ -8,7 +8,6 @@ Laskey et al., 2017, DART).
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,10 @@ from ..rng import mix
 from .circuit import Circuit
 from .expert import pedals, pursue
 
-__all__ = ["COLUMNS", "Pushes", "record_lap"]
+__all__ = ["HEADER", "Pushes", "record_lap"]
 
-COLUMNS = tuple("image steering speed lap".split())
+HEADER = "image,steering,speed,lap"
+PICTURES = "IMG"
 OFTEN = 0.04  # chance of a push beginning at a decision
 LONG = (3, 9)  # decisions that a push lasts
 
@@ -45,24 +45,26 @@ class Pushes:
         return 0.0
 
 
-def record_lap(
-    folder: Path, seed: int, *, push: float, cruise: float, limit: int, progress: Callable[[], None]
-) -> tuple[float, int]:
-    """Drive one lap by script and add its frames to the folder; the share of tiles visited, and how many frames."""
+def record_lap(folder: Path | None, seed: int, *, push: float, cruise: float, limit: int) -> tuple[float, int]:
+    """Drive one lap by script, and add its frames to the folder, if any; the share of tiles visited, and the frames."""
     circuit, pushes = Circuit(seed), Pushes(push, seed)
     rows: list[tuple[str, float, float, int]] = []
-    (folder / "IMG").mkdir(parents=True, exist_ok=True)
+    if folder is not None:
+        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     while not circuit.ended and circuit.steps < limit:
         wheel = pursue(circuit)
-        name = f"IMG/{seed}_{len(rows):04d}.png"
-        Image.fromarray(circuit.frame()).save(folder / name)
+        name = f"{PICTURES}/{seed}_{len(rows):04d}.png"
+        if folder is not None:
+            Image.fromarray(circuit.frame()).save(folder / name)
         rows.append((name, round(wheel, 4), round(circuit.speed, 2), seed))
         circuit.act(wheel + pushes(), *pedals(circuit.speed, wheel, cruise))
-        progress()
     circuit.close()
-    log = folder / "driving_log.csv"
+    if folder is not None:
+        _append(folder / "driving_log.csv", rows)
+    return circuit.visited, len(rows)
+
+
+def _append(log: Path, rows: list[tuple[str, float, float, int]]) -> None:
     begun = log.exists()
     with log.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerows(rows if begun else [COLUMNS, *rows])
-    return circuit.visited, len(rows)
+        csv.writer(file).writerows(rows if begun else [HEADER.split(","), *rows])

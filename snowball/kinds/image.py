@@ -297,7 +297,7 @@ def _target_size(asked: int | tuple[int, int] | None, sizes: list[tuple[int, int
 
 
 class _Resize(nn.Module):
-    """(B, C, any H, any W) uint8, cut, to (B, C, H, W) whole numbers in 0..255, as `encode` resizes a single picture."""
+    """(B, C, any H, any W) uint8 to (B, C, H, W) whole numbers in 0..255, as `encode` cuts and resizes one picture."""
 
     def __init__(self, size: tuple[int, int], section: ImageSection) -> None:
         super().__init__()

@@ -93,14 +93,20 @@ class NumberKind(Answer):
         if not len(values):
             return {}
         figures = {"least": values.min(), "mean": values.mean(), "most": values.max(), "deviation": values.std()}
-        zeros = {"exactly 0": int((values == 0).sum()), "below": int((values < 0).sum()), "above": int((values > 0).sum())}
+        zeros = {
+            "exactly 0": int((values == 0).sum()),
+            "below": int((values < 0).sum()),
+            "above": int((values > 0).sum()),
+        }
         return {"numbers": {name: round(float(value), 4) for name, value in figures.items()}, "signs": zeros}
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         (value, count), *_ = Counter(fact["value"] for fact in facts).most_common(1) or [(0.0, 0)]
         if count <= MOSTLY * len(facts) or not count:
             return []
-        message = f"{count:,} of {len(facts):,} rows have exactly the number {value:g}: always saying so looks good in mae"
+        message = (
+            f"{count:,} of {len(facts):,} rows have exactly the number {value:g}: always saying so looks good in mae"
+        )
         fix = "look at rmse and at the error by true value"
         return [Finding("mostly-one-value", "note", message, {"value": value, "rows": count}, fix)]
 
@@ -121,7 +127,8 @@ class NumberKind(Answer):
 
     def _value(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """(B,) in the unit of the answers."""
-        return outputs["logits"].float()[:, 0] * self.state["std"] + self.state["mean"]
+        value: Tensor = outputs["logits"].float()[:, 0] * self.state["std"] + self.state["mean"]
+        return value
 
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**outputs, "value": self._value(outputs)}
@@ -210,9 +217,7 @@ def _errors(error: np.ndarray) -> dict[str, float]:
     return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.square(error).mean()))}
 
 
-def block_intervals(
-    predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
-) -> dict[str, tuple[float, float]]:
+def block_intervals(predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, tuple[float, float]]:
     """95 % intervals of mae and rmse for rows in order, of which neighbours are alike: whole runs of rows are drawn.
 
     The circular block bootstrap (Politis and Romano, 1992). Rows drawn one by one would promise too much.

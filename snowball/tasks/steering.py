@@ -66,8 +66,10 @@ class Steering(Task):
             angles = [name for name in numbers if NumberKind.is_word(name)]
             if len(numbers) > 1 and not angles:
                 shown = ", ".join(numbers[:10])
-                raise BadInput(f"{table.name}: each of {shown} could be the answer: say which: data.answer={numbers[0]}")
-            named["data.answer"] = (angles or numbers or [None])[0]
+                raise BadInput(
+                    f"{table.name}: each of {shown} could be the answer: say which: data.answer={numbers[0]}"
+                )
+            named["data.answer"] = next(iter(angles or numbers), None)
         if recipe.data.given is None:
             named["data.given"] = _main_camera(table)
         return super().pick_columns(table, recipe.replace(named))
@@ -161,7 +163,10 @@ class Steering(Task):
             return []
         answers = table.columns[self.schema.columns[self.answer_role].column].cells
         held = {row for rows in self.rows_by_split.values() for row in rows}
-        dropped = 0 if self._section.zeros == 1 else sum(row not in held and table.is_own(row) and _is_zero(answers[row]) for row in range(len(table)))
+        dropped = 0
+        if self._section.zeros < 1:  # rows that stand in no split, of the source, and 0
+            absent = [row for row in range(len(table)) if table.is_own(row) and row not in held]
+            dropped = sum(_is_zero(answers[row]) for row in absent)
         own = [row for row in train if table.is_own(row)]
         kept = sum(_is_zero(answers[row]) for row in own)
         evidence = {"zeros": kept + dropped, "kept": kept, "training_rows": len(own) + dropped}
@@ -188,7 +193,7 @@ class Steering(Task):
     def draw(
         self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None
     ) -> Image.Image | str:
-        """The picture; where the number is an angle, with a green line for what is true, an orange one for the answer."""
+        """The picture; of an angle with a green line for what is true and an orange one for what was predicted."""
         shown = super().draw(given, answer, prediction)
         if isinstance(shown, str) or not self._section.angle:
             return shown

@@ -71,7 +71,8 @@ def pick_label(
     facts = {column: _look(cells) for column, cells in columns.items()}
     kinds = {column: found.kind if found else "nested" for column, found in facts.items()}
     known = {column: found for column, found in facts.items() if found}
-    told = {c: kind for c, found in known.items() if found.mostly_numbers and (kind := _told_kind(c))}
+    has_files = raw.columns.keys() > columns.keys()
+    told = {c: kind for c, found in known.items() if has_files and found.mostly_numbers and (kind := _told_kind(c))}
     kinds |= told
     if told and data.answer is None:  # the answer: what else is there goes before it only where it is called a label
         known = {c: found for c, found in known.items() if c.lower() in _LABEL_NAMES}

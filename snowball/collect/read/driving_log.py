@@ -8,7 +8,8 @@ from .media import kind_of_path, kind_suffixes
 
 __all__ = ["LOG_COLUMNS", "LOG_NUMBERS", "is_log_row"]
 
-LOG_COLUMNS = tuple("center left right steering throttle brake speed".split())
+_HEADER = "center,left,right,steering,throttle,brake,speed"
+LOG_COLUMNS = tuple(_HEADER.split(","))
 _PICTURES = 3
 LOG_NUMBERS = LOG_COLUMNS[_PICTURES:]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from .archive import extract, is_archive
 
-__all__ = ["Place", "find_place"]
+__all__ = ["Place", "find_place", "search_place"]
 
 MAX_ARCHIVES = 4  # beside a table that are unpacked in search of its files
 
@@ -29,39 +29,39 @@ class Place:
     missing: Sequence[int]
 
 
-def find_place(folders: Sequence[Path], paths: Sequence[Any], sample: Sequence[int], *, sealed: bool) -> Place:
-    """The place with the fewest files of the sample missing; paths as they are go before bare names.
+def find_place(folders: Sequence[Path], paths: Sequence[Any], sample: Sequence[int]) -> Place:
+    """The folder with the fewest files of the sample missing."""
+    return min((_look(folder, paths, sample) for folder in folders), key=lambda place: len(place.missing))
 
-    In a `sealed` folder paths may not lead out, so that only bare names can be meant by those that do.
+
+def search_place(folders: Sequence[Path], paths: Sequence[Any], sample: Sequence[int]) -> Place | None:
+    """Where else most files of the sample are, if anywhere: in archives beside the table, or under bare names.
+
+    Only absolute paths, which are another machine's, are taken for bare names; a relative one means what it says.
     """
-    best: Place | None = None
-    for place in _places(folders, paths, sample, leads_out=sealed and _leads_out(paths)):
-        if best is None or len(place.missing) < len(best.missing):
-            best = place
-        if 2 * len(best.missing) < len(sample):
-            break
-    assert best is not None
-    return best
-
-
-def _leads_out(paths: Sequence[Any]) -> bool:
-    return any(isinstance(p, str) and (os.path.isabs(p.strip()) or ".." in Path(p.strip()).parts) for p in paths)
-
-
-def _places(
-    folders: Sequence[Path], paths: Sequence[Any], sample: Sequence[int], *, leads_out: bool
-) -> Iterator[Place]:
-    if not leads_out:
-        for folder in folders:
-            yield _look(folder, paths, sample)
     unpacked = []
     for archive in _archives(folders):
         unpacked.append(extract(archive))
-        if not leads_out:
-            yield _look(unpacked[-1], paths, sample)
-    for folder in (*folders, *unpacked):
+        place = _look(unpacked[-1], paths, sample)
+        if 2 * len(place.missing) < len(sample):
+            return place
+    if 2 * sum(_is_absolute(paths[row]) for row in sample) < len(sample):
+        return None
+    for folder in (*unpacked, *folders):
         inside = _by_name(folder)
-        yield _look(folder, [inside.get(_bare(path), path if not leads_out else "") for path in paths], sample)
+        place = _look(folder, [inside.get(_bare(path), _bare(path)) for path in paths], sample)
+        if 2 * len(place.missing) < len(sample):
+            return place
+    return None
+
+
+def _is_absolute(path: Any) -> bool:
+    r"""
+    >>> _is_absolute(r"C:\Users\me\1.jpg"), _is_absolute("/home/me/1.jpg"), _is_absolute("IMG/1.jpg")
+    (True, True, False)
+    """
+    text = str(path).strip()
+    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
 
 def _look(folder: Path, paths: Sequence[Any], sample: Sequence[int]) -> Place:

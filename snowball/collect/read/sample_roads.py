@@ -44,7 +44,11 @@ def draw_road(curvature: float, offset: float, random: np.random.Generator) -> n
     half = random.uniform(14, 18)
     middle = WIDTH / 2 + half * near * (0.35 * curvature * (depth - 1) ** 2 - offset)
     side = (np.arange(WIDTH)[None, :] + 0.5 - middle) / (half * near)  # (H, W): -1 and 1 at the edges of the road
-    sky, grass, tar = random.uniform((120, 160, 190), (190, 215, 255)), random.uniform(40, 130, 3), random.uniform(60, 120)
+    sky, grass, tar = (
+        random.uniform((120, 160, 190), (190, 215, 255)),
+        random.uniform(40, 130, 3),
+        random.uniform(60, 120),
+    )
     picture = np.where(np.abs(side)[:, :, None] < 1, np.full(3, tar), grass)
     picture = np.where((np.abs(np.abs(side) - 0.95) < 0.1)[:, :, None], 230.0, picture)
     dashes = (np.abs(side) < 0.06) & (np.sin(6 * depth + random.uniform(0, 6)) > 0)
