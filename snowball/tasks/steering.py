@@ -51,7 +51,7 @@ class Steering(Task):
     answer = ("number", "number")
     sections = (SteeringSection,)
     sample = "roads"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4}
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "model.name": "simple_cnn"}
 
     @classmethod
     def networks(cls) -> dict[str, str]:

@@ -14,14 +14,14 @@ from ...table import Column, Table
 
 __all__ = ["draw_road", "roads"]
 
-ROWS = 1200
+ROWS = 600
 HEIGHT, WIDTH = 32, 64
 TURN = 0.7  # wheel for a road of the greatest curvature
 RETURN = 0.3  # wheel for a car half a road's width off its middle
 
 
 def roads() -> Table:
-    """1,200 pictures of roads, the same ones every time, with the wheel that follows each."""
+    """600 pictures of roads, the same ones every time, with the wheel that follows each."""
     random = np.random.Generator(np.random.Philox(2026))
     curvature = random.uniform(-1, 1, ROWS)
     offset = random.uniform(-1, 1, ROWS)

@@ -73,7 +73,7 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     ),
     "roads": (
         roads,
-        "1,200 drawn roads of 32x64 pixels, and the steering angle that follows each",
+        "600 drawn roads of 32x64 pixels, and the steering angle that follows each",
         "computed; no licence needed",
     ),
     "shapes": (
