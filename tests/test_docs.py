@@ -22,7 +22,12 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("name", "made"),
-    [("docs/tutorial.md", "own.onnx"), ("docs/text.md", "numbers.step.onnx"), ("docs/video.md", "motion.onnx")],
+    [
+        ("docs/tutorial.md", "own.onnx"),
+        ("docs/text.md", "numbers.step.onnx"),
+        ("docs/video.md", "motion.onnx"),
+        ("docs/steering.md", "drive.mp4"),
+    ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

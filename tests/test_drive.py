@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("gymnasium")
 pytest.importorskip("Box2D")
 
-from snowball.drive.circuit import DASHBOARD, HOLD, Circuit  # noqa: E402
-from snowball.drive.expert import pedals, pursue  # noqa: E402
-from snowball.drive.record import Pushes  # noqa: E402
+from snowball.drive.circuit import DASHBOARD, HOLD, Circuit
+from snowball.drive.expert import pedals, pursue
+from snowball.drive.record import Pushes
 
 
 def test_the_script_stays_in_the_middle_of_the_road() -> None:

@@ -136,7 +136,9 @@ def test_a_missing_simulator_is_one_line(snowball: Any, monkeypatch: pytest.Monk
     import sys
 
     monkeypatch.setitem(sys.modules, "Box2D", None)
-    assert 'pip install "snowball[sim]"' in snowball("drive", "expert", "steps=8", "episodes=1", "--json", code=2)["error"]
+    assert (
+        'pip install "snowball[sim]"' in snowball("drive", "expert", "steps=8", "episodes=1", "--json", code=2)["error"]
+    )
 
 
 def test_a_network_drives(snowball: Any) -> None:
