@@ -3,8 +3,8 @@
     python benchmarks/driving.py [--data DIR] [--out DIR] [--only offline closed]
 
 `offline` trains on driving-sim with and without balancing the zero angles, with and without the side cameras; weights
-are chosen on validation rows. `closed` records thirty tracks by script, trains, and drives the ten test tracks; it needs
-the extra `sim`.
+are chosen on validation rows. `closed` records thirty tracks by script, trains, and drives the ten test tracks; it
+needs the extra `sim`.
 """
 
 from __future__ import annotations
