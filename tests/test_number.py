@@ -127,3 +127,24 @@ def test_the_wheel_is_drawn_to_the_side_it_is_turned() -> None:
     assert np.flatnonzero(green.any(0)).mean() > middle > np.flatnonzero(orange.any(0)).mean()
     plain = np.asarray(steering(False).draw(given, 0.8, {"value": -0.8}))
     assert not plain.any(), "a number that is no angle is not drawn as one"
+
+
+def test_side_cameras_are_steered_back_and_never_held_out() -> None:
+    """A camera to the left of the car sees the road as if the car were there: it has to steer right."""
+    task_type = tasks()["steering"]
+    names = ("center", "left", "right")
+    columns = {name: Column(name, "image", [f"{name}{row}.png" for row in range(3)]) for name in names}
+    columns["steering"] = Column("steering", "number", ["0", "x", "-0.5"])
+    table = Table("t", columns, [""] * 3, lambda row: f"row {row}")
+    keys = {"steering.angle": True, "steering.zeros": 0.0}
+    recipe = Recipe.build("steering", task_type.section_types(), keys)
+    arranged = task_type.arrange(table, recipe)
+    cells = list(zip(arranged.columns["center"].cells, arranged.columns["steering"].cells, strict=True))
+    assert cells[3:] == [
+        *[("left0.png", 0.2), ("left1.png", "x"), ("left2.png", -0.3)],
+        *[("right0.png", -0.2), ("right1.png", "x"), ("right2.png", -0.7)],
+    ]
+    assert [arranged.where(row) for row in (2, 3)] == ["row 2", "row 0 (left camera)"]
+    assert task_type.choose_rows(arranged, recipe, [0, 1, 2]) == [1, 2, 4, 5, 7, 8], "the zero and its sides are out"
+    without = task_type.arrange(table, recipe.replace({"steering.sides": False}))
+    assert len(without) == 3

@@ -17,7 +17,7 @@ from snowball.cli import main
 from snowball.collect.read.sample_roads import draw_road
 from snowball.run import Run
 
-QUICK = ["model=simple_cnn", "image.size=[32,64]", "image.top=0", "image.bottom=0", "preflight=false", "--json"]
+QUICK = ["model=simple_cnn", "image.size=[32,64]", "image.top=20", "image.bottom=0", "preflight=false", "--json"]
 
 
 @pytest.fixture

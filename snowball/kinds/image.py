@@ -307,5 +307,6 @@ class _Resize(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         if self.section.top or self.section.bottom:
             image = image[:, :, _rows_kept(self.section, image.shape[2])]
+            torch._check(image.shape[2] > 0)  # an export cannot see that some rows of any height stay
         resized = F.interpolate(image.float(), size=self.size, mode="bilinear", antialias=True, align_corners=False)
         return resized.round().clamp(0, 255)
