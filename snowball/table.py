@@ -38,8 +38,8 @@ class Table:
     terms where row i stands (`labels.csv, row 17`). `defaults` are recipe values this data set is best served by,
     as dotted keys; whatever the user says goes before them. `groups[i]` is what row i was taken from, where rows are
     parts of a whole: a split keeps them together, unless `data.group` names a column to go by. `origins[i]`
-    is the row that row i is a variant of, itself for a row of the source; variants can be learned from where their origin is a
-    training row, and are never held out.
+    is the row that row i is a variant of, itself for a row of the source; variants can be learned from where their
+    origin is a training row, and are never held out.
     """
 
     name: str

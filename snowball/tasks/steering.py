@@ -120,7 +120,9 @@ class Steering(Task):
             return table.where(row % rows) + (f" ({names[row // rows]} camera)" if row >= rows else "")
 
         origins = list(range(rows)) * len(views)
-        return Table(table.name, columns, [*table.split] * len(views), where, table.defaults, origins)
+        split = [*table.split] * len(views)
+        groups = None if table.groups is None else [*table.groups] * len(views)
+        return Table(table.name, columns, split, where, table.defaults, groups, origins)
 
     @classmethod
     def choose_rows(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Sequence[int]:
