@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from snowball.deploy.serve import ServeSection
+from snowball.drive.closed_loop import DriveSection
 from snowball.recipe import SHARED, Section
 from snowball.task import tasks
 from snowball.testing import check_task, grid
@@ -80,7 +81,9 @@ def recipe_reference() -> str:
             lines += rows(task.options_type)
         for name, values in task.presets.items():
             lines += [f"`preset={name}` is " + ", ".join(f"`{key}={value}`" for key, value in values.items()) + ".", ""]
-    return "\n".join([*lines, "# For `snowball serve`", "", *rows(ServeSection)])
+    return "\n".join(
+        [*lines, "# For `snowball serve`", "", *rows(ServeSection), "# For `snowball drive`", "", *rows(DriveSection)]
+    )
 
 
 def write_grid() -> None:

@@ -182,6 +182,16 @@ def _serve(words: Words, display: Display) -> dict[str, Any]:
     return {"run": str(run.path)}
 
 
+def _drive(words: Words, display: Display) -> dict[str, Any]:
+    from .drive.closed_loop import DriveSection, drive_expert, drive_run
+    from .recipe import Recipe, parse_overrides
+
+    section = Recipe.build("", (DriveSection,), parse_overrides(words.pairs))[DriveSection]
+    if words.one("RUN") == "expert":
+        return drive_expert(section, words.output, display)
+    return drive_run(_run(words), section, words.output, display)
+
+
 def _data(words: Words, display: Display) -> dict[str, Any]:
     from .collect.read import list_sources
 
@@ -241,6 +251,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     ),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
+    "drive": (
+        _drive,
+        "snowball drive RUN [episodes=10] [seed=0] [-o FILM.mp4] | snowball drive expert [-o FOLDER]",
+        "a network steers a simulated car",
+    ),
     "data": (
         _data,
         "snowball data | snowball data convert DATA -o FOLDER form=coco|voc|yolo",

@@ -93,6 +93,8 @@ class Kind(ABC):
     sections: ClassVar[tuple[type[Section], ...]] = ()
     suffixes: ClassVar[frozenset[str]] = frozenset()
     """File name endings of this kind, in lower case."""
+    words: ClassVar[tuple[str, ...]] = ()
+    """What the name of a column of this kind holds, in lower case, where that tells."""
     reads_paths: ClassVar[bool] = True
     """Whether `read` opens a str as a path; a server gives such a kind nothing but bytes."""
     padding: ClassVar[int | None] = None
@@ -113,6 +115,11 @@ class Kind(ABC):
     def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
         self.recipe = recipe
         self.state = state
+
+    @classmethod
+    def is_word(cls, column: str) -> bool:
+        """Whether a column's name says that it is of this kind."""
+        return any(word in column.lower() for word in cls.words)
 
     @classmethod
     @abstractmethod
@@ -286,6 +293,10 @@ class Answer(Kind):
     @abstractmethod
     def baseline(self) -> dict[str, Any]:
         """The best prediction that ignores the input, known from the training rows: what a network has to beat."""
+
+    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
+        """Each score as a constant answer reaches it; where no one constant is best by all, by the best for each."""
+        return self.score([self.baseline()] * len(answers), answers)
 
     def proportions(self) -> tuple[str, ...]:
         """The scores that are shares of rows, so that their interval is Wilson's; the others are bootstrapped."""

@@ -53,6 +53,9 @@ class DataSection(Section):
     """The column the model is to answer. Default: the one column of the right kind."""
     group: str | None = None
     """Rows that share this column's value never stand on two sides of a split (a speaker, a patient, a session)."""
+    split: Literal["random", "time"] = "random"
+    """`time` takes the last rows for the test and those before them for validation: neighbours of a recording are
+    near copies, and drawn at random they would stand on both sides."""
     val: float = Field(0.15, gt=0, lt=1)
     """The share of the training rows held out for validation, where the source gives no validation split."""
     test: float = Field(0.15, gt=0, lt=1)

@@ -14,10 +14,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .finding import BadInput, Finding, GateFailed, verdict, worst_first
+from .kind import Block
 from .recipe import Recipe, read_recipe
 from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
 from .task import Control, Schema, Task, build_options, tasks
@@ -137,6 +139,18 @@ class Run:
         path = self.path / "findings.json"
         rows = read_json(path) if path.is_file() else {}
         write_json(path, {**rows, stage: [finding.to_json() for finding in findings]})
+
+    def blocks(self) -> list[Block]:
+        """What other verbs have to say in the report, beside the evaluation's own blocks."""
+        path = self.path / "blocks.json"
+        rows = read_json(path) if path.is_file() else {}
+        return [Block(**row) for found in rows.values() for row in found]
+
+    def record_blocks(self, stage: str, blocks: Iterable[Block]) -> None:
+        """Keep a stage's blocks for the report, in place of those it had before."""
+        path = self.path / "blocks.json"
+        rows = read_json(path) if path.is_file() else {}
+        write_json(path, {**rows, stage: [asdict(block) for block in blocks]})
 
     def gate(self, stage: str, findings: Sequence[Finding]) -> None:
         """Keep the findings, and stop if one is an error that the recipe does not waive by name."""

@@ -37,7 +37,9 @@ class Table:
     `split[i]` is `train`, `val`, `test` where the source says so, else `""`. `where(i)` says in the user's own
     terms where row i stands (`labels.csv, row 17`). `defaults` are recipe values this data set is best served by,
     as dotted keys; whatever the user says goes before them. `groups[i]` is what row i was taken from, where rows are
-    parts of a whole: a split keeps them together, unless `data.group` names a column to go by.
+    parts of a whole: a split keeps them together, unless `data.group` names a column to go by. `origins[i]`
+    is the row that row i is a variant of, itself for a row of the source; variants can be learned from where their
+    origin is a training row, and are never held out.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Table:
     where: Callable[[int], str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     groups: Sequence[str] | None = None
+    origins: Sequence[int] | None = None
+    """None: every row is one of the source."""
 
     def __post_init__(self) -> None:
         lengths = {name: len(column.cells) for name, column in self.columns.items()} | {"split": len(self.split)}
@@ -57,6 +61,10 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.split)
+
+    def is_own(self, row: int) -> bool:
+        """Whether a row is one of the source, not a variant of one."""
+        return self.origins is None or self.origins[row] == row
 
     def column(self, name: str) -> Column:
         """The column called `name`; a missing one is an error that names the nearest."""

@@ -167,8 +167,16 @@ class Task(ABC):
 
     @classmethod
     def arrange(cls, table: Table, recipe: Recipe) -> Table:
-        """The table with the rows this task learns from, where they are not the rows of the source."""
+        """The table with the rows this task learns from, where they are not the rows of the source.
+
+        Variants of rows, see Table.origins, stand behind the rows of the source.
+        """
         return table
+
+    @classmethod
+    def choose_rows(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Sequence[int]:
+        """The rows that are learned from, sorted: training rows, or fewer, and variants of them."""
+        return train_rows
 
     @classmethod
     def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
@@ -254,6 +262,11 @@ class Task(ABC):
         return []
 
     @property
+    def ordered(self) -> bool:
+        """Whether the rows follow one another as in a recording, where neighbours are near copies."""
+        return False
+
+    @property
     def window(self) -> int | None:
         """Rows longer than this many entries are trained in windows, each of which begins where the last one ends."""
         return None
@@ -308,6 +321,10 @@ class Task(ABC):
     def baseline(self) -> dict[str, Any]:
         """The best prediction that ignores the input: what a network has to beat."""
         return self.answer_kind.baseline()
+
+    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
+        """Each score as the best constant answer reaches it."""
+        return self.answer_kind.constant_scores(answers)
 
     def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
         """How wrong a prediction is: 0 when right, larger for worse."""

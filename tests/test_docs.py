@@ -27,6 +27,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/text.md", "numbers.step.onnx"),
         ("docs/video.md", "motion.onnx"),
         ("docs/detection.md", "boxes.onnx"),
+        ("docs/steering.md", "drive.mp4"),
     ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

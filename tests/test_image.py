@@ -266,3 +266,14 @@ def test_expand_lists_a_folders_pictures(tmp_path: Path) -> None:
     for name in ("b.png", "deep/a.JPG", "c.txt"):
         (tmp_path / name).touch()
     assert list(ImageKind.expand(str(tmp_path))) == [str(tmp_path / "b.png"), str(tmp_path / "deep/a.JPG")]
+
+
+def test_what_is_cut_off_is_cut_before_resizing_and_by_an_exported_graph_too() -> None:
+    recipe = Recipe.build("", ImageKind.sections, {"image.top": 30, "image.bottom": 20, "image.size": 10})
+    picture = np.full((20, 20, 3), 100, np.uint8)
+    picture[:6], picture[-4:] = 255, 0  # sky and hood
+    state = ImageKind.fit([picture], recipe)
+    kind = ImageKind(recipe, state)
+    assert state["mean"] == [100.0] * 3, "what is cut off is not measured"
+    assert kind.encode(picture).unique().tolist() == [100]
+    assert kind.preprocess()(kind.raw_tensor(picture)[None]).unique().tolist() == [100]

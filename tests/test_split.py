@@ -80,3 +80,29 @@ def test_what_cannot_be_split_says_so() -> None:
         split_rows(table(9, ["test"] * 9), [None] * 9, val=0.1, test=0.1, seed=0)
     with pytest.raises(BadInput, match="group 'a' stands in train and in test"):
         split_rows(table(9, ["train"] * 8 + ["test"], ["a"] * 9), [None] * 9, val=0.2, test=0.1, seed=0, group="who")
+
+
+def ordered(rows: int, origins: list[int] | None = None, groups: list[str] | None = None) -> Table:
+    columns = {"lap": Column("lap", "text", groups or ["1"] * rows)}
+    return Table("t", columns, [""] * rows, str, origins=origins)
+
+
+def test_by_time_the_last_rows_are_the_test_and_those_before_them_validation() -> None:
+    rows = split_rows(ordered(20), [None] * 20, val=0.25, test=0.2, seed=0, by_time=True)
+    assert {name: found.tolist() for name, found in rows.items()} == {
+        "train": list(range(12)),
+        "val": list(range(12, 16)),
+        "test": list(range(16, 20)),
+    }
+
+
+def test_by_time_whole_groups_move_together() -> None:
+    laps = [str(row // 5) for row in range(20)]
+    rows = split_rows(ordered(20, groups=laps), [None] * 20, val=0.3, test=0.2, seed=0, group="lap", by_time=True)
+    assert {name: found.tolist()[0::5] for name, found in rows.items()} == {"train": [0, 5], "val": [10], "test": [15]}
+
+
+@pytest.mark.parametrize("by_time", [True, False])
+def test_variants_of_rows_stand_in_no_split(by_time: bool) -> None:
+    rows = split_rows(ordered(30, [*range(10)] * 3), [None] * 30, val=0.2, test=0.2, seed=0, by_time=by_time)
+    assert sorted(np.concatenate(list(rows.values())).tolist()) == list(range(10))

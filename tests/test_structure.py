@@ -25,6 +25,7 @@ ALLOWED = {
     "training": {"nouns", "collect", "training"},
     "evaluate": {"nouns", "collect", "training", "evaluate"},
     "deploy": {"nouns", "collect", "evaluate", "deploy"},
+    "drive": {"nouns", "evaluate", "drive"},
 }
 
 
@@ -85,7 +86,18 @@ def test_nothing_unpickles_or_evaluates() -> None:
 
 def test_the_verbs_are_frozen() -> None:
     """The command line grows no verb or flag by accident: a new verb is added here with its issue."""
-    assert list(VERBS) == ["train", "audit", "check", "evaluate", "predict", "export", "serve", "data", "models"]
+    assert list(VERBS) == [
+        "train",
+        "audit",
+        "check",
+        "evaluate",
+        "predict",
+        "export",
+        "serve",
+        "drive",
+        "data",
+        "models",
+    ]
 
 
 @pytest.mark.parametrize("code", ["import snowball", "from snowball.cli import main; main(['--help'])"])

@@ -31,6 +31,7 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
     findings += _near_duplicates(table, encoded, splits)
     findings += _group_overlap(table, splits)
     findings += metadata_leaks(task, table, encoded)
+    findings += _neighbours(table, splits) if task.ordered else []
     return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
 
 
@@ -41,7 +42,29 @@ def summary(task: Task, encoded: Encoded) -> dict[str, dict[str, Any]]:
 
 
 def _readable_facts(task: Task, encoded: Encoded) -> dict[str, list[dict[str, Any]]]:
-    return {role: [fact for fact in encoded.facts[role] if fact is not None] for role in task.kinds}
+    """Facts of the source's own rows: a variant of a row says nothing new of the data."""
+    table = task.table
+    own = [row for row in range(len(encoded.digests)) if table is None or table.is_own(row)]
+    return {role: [fact for row in own if (fact := encoded.facts[role][row]) is not None] for role in task.kinds}
+
+
+def _neighbours(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
+    """Held-out rows of a recording that stand right beside a training row, which is nearly the same."""
+    split_of = {int(row): name for name, rows in splits.items() for row in rows if table.is_own(int(row))}
+    held_out = [row for row, name in split_of.items() if name != "train"]
+    beside = [row for row in held_out if "train" in (split_of.get(row - 1), split_of.get(row + 1))]
+    if 2 * len(beside) <= len(held_out):  # split by time, only the rows at the seams stand beside another split
+        return []
+    return [
+        Finding(
+            "recording-leak",
+            "warning",
+            f"{len(beside)} of {len(held_out)} held-out rows stand right beside a training row of the same recording:"
+            " their score is memory, not skill",
+            {"rows": [f"{table.where(row)} ({split_of[row]})" for row in beside[:SHOWN]], "count": len(beside)},
+            "data.split=time, or a column that names the recording in data.group",
+        )
+    ]
 
 
 def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:

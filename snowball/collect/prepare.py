@@ -57,6 +57,7 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     splits = _split(task_type, table, columns, recipe)
     schema = task_type.fit(table, recipe, splits["train"].tolist())
     recipe = recipe.replace(task_type.resolve(recipe, schema))
+    splits = _chosen(task_type, table, recipe, splits)
     return _encoded(task_type(recipe, schema, table), table, splits, notes, display)
 
 
@@ -66,7 +67,7 @@ def prepare_run(run: Run, display: Display) -> Prepared:
     table = run.task_type.arrange(read_table(run.recipe.data, notes.append), run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
     columns = run.task_type.pick_columns(table, run.recipe)
-    splits = _split(run.task_type, table, columns, run.recipe)
+    splits = _chosen(run.task_type, table, run.recipe, _split(run.task_type, table, columns, run.recipe))
     prepared = _encoded(task, table, splits, notes, display)
     found = prepared.task.schema.splits
     for name, expected in run.schema.splits.items():
@@ -87,7 +88,7 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     table = run.task_type.arrange(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
     none = np.array([], dtype=np.int64)
-    splits = {"train": none, "val": none, "test": np.arange(len(table))}
+    splits = {"train": none, "val": none, "test": np.array([row for row in range(len(table)) if table.is_own(row)])}
     return _encoded(task, table, splits, notes, display)
 
 
@@ -121,7 +122,18 @@ def _split(task_type: type[Task], table: Table, columns: Mapping[str, Column], r
     kind = kinds()[task_type.answer[1]]
     data = recipe.data
     strata = _strata(kind, answer.cells)
-    return split_rows(table, strata, val=data.val, test=data.test, seed=recipe.train.seed, group=data.group)
+    by_time = data.split == "time"
+    return split_rows(
+        table, strata, val=data.val, test=data.test, seed=recipe.train.seed, group=data.group, by_time=by_time
+    )
+
+
+def _chosen(
+    task_type: type[Task], table: Table, recipe: Recipe, splits: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The splits with those training rows that the task learns from."""
+    rows = task_type.choose_rows(table, recipe, splits["train"].tolist())
+    return {**splits, "train": np.asarray(rows, dtype=np.int64)}
 
 
 def _strata(kind: Any, cells: Sequence[Any]) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""Split rows into train, val and test: by the source's own split, by group, and evenly over strata."""
+"""Split rows into train, val and test: by the source's own split, by group, evenly over strata, or by time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ __all__ = ["split_rows"]
 
 
 def split_rows(
-    table: Table, strata: Sequence[str | None], *, val: float, test: float, seed: int, group: str | None = None
+    table: Table,
+    strata: Sequence[str | None],
+    *,
+    val: float,
+    test: float,
+    seed: int,
+    group: str | None = None,
+    by_time: bool = False,
 ) -> dict[str, np.ndarray]:
     """Row numbers of `train`, `val` and `test`, disjoint and sorted, from the table's split, strata and seed alone.
 
     Rows the source assigns stay there. A missing test split is `test` of the unassigned rows, a missing validation
-    split `val` of what is then left for training. Whole groups move together: those of the column `group`, else the
-    table's own.
+    split `val` of what is then left for training: drawn, or, by time, the last ones. Whole groups move together: those
+    of the column `group`, else the table's own. Variants of rows stand in no split.
     """
-    given = np.array([name if name in SPLITS else "" for name in table.split])
+    given = np.array([_assigned(table, row) for row in range(len(table))])
     groups = table.groups if group is None else [str(cell) for cell in table.column(group).cells]
     free = np.flatnonzero(given == "")
     if not len(free):  # the source calls its training rows train
@@ -35,7 +42,9 @@ def split_rows(
     pool = np.union1d(free, np.flatnonzero(given == "train"))
     for name, share in (("test", test), ("val", val)):
         if not len(rows[name]):
-            rows[name] = _draw(pool, strata, groups, share, mix(seed, len(name)))
+            rows[name] = (
+                _last(pool, groups, share) if by_time else _draw(pool, strata, groups, share, mix(seed, len(name)))
+            )
             pool = np.setdiff1d(pool, rows[name])
     rows = {"train": pool, "val": rows["val"], "test": rows["test"]}
     if group is not None and groups is not None:
@@ -44,6 +53,26 @@ def split_rows(
         if not len(rows[name]):
             raise BadInput(f"{table.name}: {len(table)} rows are too few to split: none is left for {name}")
     return rows
+
+
+def _assigned(table: Table, row: int) -> str:
+    """The split that the source puts a row in, or `""`; `variant` for what is no row of the source."""
+    if not table.is_own(row):
+        return "variant"
+    return table.split[row] if table.split[row] in SPLITS else ""
+
+
+def _last(pool: np.ndarray, groups: Sequence[str] | None, share: float) -> np.ndarray:
+    """About `share` of the pool: its last rows, in whole groups, a group standing where its first row does."""
+    units: dict[str, list[int]] = {}
+    for row in pool.tolist():
+        units.setdefault(groups[row] if groups is not None else str(row), []).append(row)
+    taken: list[int] = []
+    for rows in reversed(units.values()):
+        if taken and len(taken) + len(rows) / 2 > share * len(pool):
+            break
+        taken += rows
+    return np.array(sorted(taken), dtype=np.int64)
 
 
 def _draw(

@@ -288,8 +288,9 @@ def _answers(
 
 
 def _resized(raw: list[tuple[Tensor, ...]], encoded: list[dict[str, Tensor]]) -> bool:
+    """Whether encoding changed any row: a picture may be cut and resized to the very shape it had."""
     return any(
-        part.shape[1:] != value.shape
+        part.shape[1:] != value.shape or not bool((part[0] == value).all())
         for parts, row in zip(raw, encoded, strict=True)
         for part, value in zip(parts, row.values(), strict=True)
     )

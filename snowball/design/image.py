@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..finding import BadInput, nearest
+from .pilotnet import SMALLEST_SIDE, pilotnet_body
 
 __all__ = ["NETWORKS", "ImageNetwork", "ImageShape", "image_body", "network_lines", "smallest_side"]
 
@@ -119,6 +120,11 @@ def small_cnn(shape: ImageShape) -> nn.Module:
     return nn.Sequential(*layers, *pool, nn.Linear(channels, shape.num_outputs))
 
 
+def pilotnet(shape: ImageShape) -> nn.Module:
+    """PilotNet: YUV, five convolutions and three dense layers, from a road to a steering wheel (Bojarski, 2016)."""
+    return pilotnet_body(shape.channels, shape.height, shape.width, shape.num_outputs, shape.dropout)
+
+
 def vit_tiny(shape: ImageShape) -> nn.Module:
     """ViT-Tiny (192 wide, 12 layers, 3 heads) in 7 x 7 to 14 x 14 patches; sides are padded to whole ones."""
     side = min(shape.height, shape.width)
@@ -163,10 +169,11 @@ NETWORKS: Mapping[str, Callable[[ImageShape], nn.Module]] = {
     "small_cnn": small_cnn,
     "lenet": lenet,
     "alexnet": alexnet,
+    "pilotnet": pilotnet,
     "vit_tiny": vit_tiny,
     **{name: partial(_timm, name) for name in ("resnet18", "resnet34", "resnet50", "resnet101")},
 }
-_SMALLEST = {"simple_cnn": 10, "lenet": 16, "alexnet": 63}
+_SMALLEST = {"simple_cnn": 10, "lenet": 16, "alexnet": 63, "pilotnet": SMALLEST_SIDE}
 
 
 def smallest_side(name: str) -> int:

@@ -109,7 +109,7 @@ def evaluate_rows(
     scores = intervals(task, predictions, answers)
     measured = measure_rows(task, model, *_windows(task, encoded, rows))
     scores |= {name: Score(value, math.nan, math.nan) for name, value in measured.items() if name not in scores}
-    baseline = task.score([task.baseline()] * len(answers), answers)
+    baseline = task.constant_scores(answers)
     controls = _controls(run, task, encoded, rows, answers)
     faults = np.array([task.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
     worst = [int(i) for i in np.argsort(-faults, kind="stable")[:MISTAKES] if faults[i] > 0]
@@ -131,7 +131,7 @@ def evaluate_rows(
         baseline=baseline,
         controls=controls,
         mistakes=mistakes,
-        blocks=task.blocks(predictions, answers),
+        blocks=[*task.blocks(predictions, answers), *run.blocks()],
         findings=findings,
         seconds=time.perf_counter() - started,
     )

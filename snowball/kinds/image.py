@@ -50,6 +50,10 @@ class ImageSection(Section):
 
     size: int | tuple[int, int] | None = None
     """Side, or (height, width), that pictures are resized to. Default: their own where all agree, else up to 224."""
+    top: int = Field(0, ge=0, le=70)
+    """Percent of the height that is cut off at the top before anything else, such as the sky above a road."""
+    bottom: int = Field(0, ge=0, le=29)
+    """Percent that is cut off at the bottom, such as the hood of the car the camera is in."""
     channels: int | None = Field(None, ge=1, le=3)
     """1 for grey, 3 for RGB. Default: 3 if any picture has colour."""
 
@@ -100,6 +104,7 @@ class ImageKind(Kind):
         total = np.zeros(3)
         squares = np.zeros(3)
         for value in values:
+            value = _cut(asked, value)
             height, width = value.shape[:2]
             sizes.append((height, width))
             channels = max(channels, 1 if value.ndim == 2 else 3)
@@ -128,7 +133,7 @@ class ImageKind(Kind):
 
     def encode(self, value: np.ndarray) -> Tensor:
         """(C, H, W) uint8: channels as the state says, resized with an antialiased bilinear filter."""
-        value = self._with_channels(value)
+        value = self._with_channels(_cut(self.recipe[ImageSection], value))
         height, width = self.size
         if value.shape[:2] != (height, width):
             value = np.asarray(Image.fromarray(value).resize((width, height), Image.Resampling.BILINEAR))
@@ -143,7 +148,7 @@ class ImageKind(Kind):
         return torch.from_numpy(np.array(_channels_first(self._with_channels(value)), order="C"))
 
     def preprocess(self) -> nn.Module:
-        return _Resize(self.size)
+        return _Resize(self.size, self.recipe[ImageSection])
 
     def input_axes(self) -> dict[int, str]:
         return {2: "height", 3: "width"}
@@ -266,6 +271,15 @@ def _to_array(picture: Image.Image) -> np.ndarray:
     return np.asarray(upright.convert("RGB"))
 
 
+def _rows_kept(section: ImageSection, height: int) -> slice:
+    """Which rows of a picture stay; whole numbers only, so that an exported graph can do it for any height."""
+    return slice(height * section.top // 100, height - height * section.bottom // 100)
+
+
+def _cut(section: ImageSection, value: np.ndarray) -> np.ndarray:
+    return value[_rows_kept(section, len(value))] if section.top or section.bottom else value
+
+
 def _channels_first(value: np.ndarray) -> np.ndarray:
     return value[None] if value.ndim == 2 else value.transpose(2, 0, 1)
 
@@ -283,12 +297,16 @@ def _target_size(asked: int | tuple[int, int] | None, sizes: list[tuple[int, int
 
 
 class _Resize(nn.Module):
-    """(B, C, any H, any W) uint8 to (B, C, H, W) whole numbers in 0..255, as `encode` resizes a single picture."""
+    """(B, C, any H, any W) uint8 to (B, C, H, W) whole numbers in 0..255, as `encode` cuts and resizes one picture."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: tuple[int, int], section: ImageSection) -> None:
         super().__init__()
         self.size = size
+        self.section = section
 
     def forward(self, image: Tensor) -> Tensor:
+        if self.section.top or self.section.bottom:
+            image = image[:, :, _rows_kept(self.section, image.shape[2])]
+            torch._check(image.shape[2] > 0)  # an export cannot see that some rows of any height stay
         resized = F.interpolate(image.float(), size=self.size, mode="bilinear", antialias=True, align_corners=False)
         return resized.round().clamp(0, 255)

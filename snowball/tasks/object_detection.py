@@ -15,6 +15,7 @@ from ..design.hf_detection import HFDetector
 from ..design.image import ImageShape
 from ..finding import BadInput, Finding
 from ..kinds._image_augment import ImageAugment
+from ..kinds.image import ImageSection
 from ..recipe import Recipe, Section
 from ..table import Table
 from ..task import Schema, Task
@@ -75,6 +76,9 @@ class ObjectDetection(Task):
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
         if recipe[ImageAugment].mixup or recipe[ImageAugment].cutmix:  # before there is a run folder
             raise BadInput("boxes cannot be blended: switch augment.mixup and augment.cutmix off")
+        section = recipe[ImageSection]
+        if section.top or section.bottom:
+            raise BadInput(f"{cls.name}: image.top and image.bottom would move the boxes: leave them at 0")
         return {"model.name": "light"} if recipe.model.name == "auto" else {}
 
     def model(self) -> nn.Module:

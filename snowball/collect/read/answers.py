@@ -33,6 +33,8 @@ class _Facts:
     rows: int
     mean_length: float
     mean_words: float
+    mostly_numbers: bool
+    """Whether nine in ten are numbers, so that the others are mistakes."""
 
     @property
     def few(self) -> bool:
@@ -69,8 +71,13 @@ def pick_label(
     facts = {column: _look(cells) for column, cells in columns.items()}
     kinds = {column: found.kind if found else "nested" for column, found in facts.items()}
     known = {column: found for column, found in facts.items() if found}
+    has_files = raw.columns.keys() > columns.keys()
+    told = {c: kind for c, found in known.items() if has_files and found.mostly_numbers and (kind := _told_kind(c))}
+    kinds |= told
+    if told and data.answer is None:  # the answer: what else is there goes before it only where it is called a label
+        known = {c: found for c, found in known.items() if c.lower() in _LABEL_NAMES}
     if data.answer is not None:
-        asked = known.get(data.answer)
+        asked = None if data.answer in told else known.get(data.answer)
         label = data.answer if asked and not asked.measures and not asked.is_prose else None
     else:
         label = _likely(raw, {c: found for c, found in known.items() if c not in given and c != data.group}, is_lone)
@@ -100,11 +107,17 @@ def _likely(raw: Raw, facts: Mapping[str, _Facts], is_lone: bool) -> str | None:
     return None
 
 
+def _told_kind(column: str) -> str | None:
+    """The kind of number that a column's name tells of, or None."""
+    from ...task import kinds
+
+    return next((key for key, kind in kinds().items() if kind.is_word(column)), None)
+
+
 def _look(cells: Sequence[Any]) -> _Facts | None:
     """Facts about a column, or None where its cells are neither text nor numbers."""
-    numeric = True
     fractions = False
-    length = words = rows = 0
+    length = words = rows = numbers = 0
     distinct: set[Any] = set()
     for cell in cells:
         if cell is None or cell == "":
@@ -117,19 +130,19 @@ def _look(cells: Sequence[Any]) -> _Facts | None:
         words += 1 + text.count(" ")
         if len(distinct) <= MAX_CLASSES:
             distinct.add(text)
-        if numeric:
-            number = _number(text)
-            numeric = number is not None
-            fractions = fractions or (number is not None and number % 1 != 0)  # NaN and infinity count
-    if not numeric:
-        fractions = False
+        number = _number(text)
+        numbers += number is not None
+        fractions = fractions or (number is not None and number % 1 != 0)  # NaN and infinity count
+    mostly = numbers >= 0.9 * rows > 0
+    numeric = numbers == rows > 0 or (mostly and fractions and len(distinct) > _MANY)
     return _Facts(
-        "number" if numeric and rows else "text",
-        fractions,
+        "number" if numeric else "text",
+        fractions and numeric,
         len(distinct),
         rows,
         length / max(1, rows),
         words / max(1, rows),
+        mostly,
     )
 
 

@@ -14,6 +14,7 @@ from ...table import Column, Table
 from .answers import label_cells, pick_label
 from .media import TEXT, kind_of_path, kind_suffixes, path_cells
 from .parts import PartCells, find_parts
+from .places import find_place, search_place
 from .raw import Raw
 
 __all__ = ["SPLIT_WORDS", "names_files", "type_columns"]
@@ -36,6 +37,8 @@ class _Files:
     sampled: int
     missing: int
     first_missing: int
+    paths: Sequence[Any]
+    """Relative to the folder; other than the source's where only their bare names were found."""
 
     @property
     def most_exist(self) -> bool:
@@ -72,11 +75,13 @@ def type_columns(raw: Raw, data: DataSection, name: str) -> Table:
         if column == label:
             columns[column] = Column(column, "label", label_cells(values))
         elif cut is not None and column == cut.column:
-            whole = path_cells(kinds[column], files[column].folder, values)
+            whole = path_cells(kinds[column], files[column].folder, files[column].paths)
             parts = PartCells(whole, raw.columns[cut.start], raw.columns[cut.end])
             columns[column] = Column(column, kinds[column], parts)
         elif column in files and files[column].most_exist:
-            columns[column] = Column(column, kinds[column], path_cells(kinds[column], files[column].folder, values))
+            columns[column] = Column(
+                column, kinds[column], path_cells(kinds[column], files[column].folder, files[column].paths)
+            )
         else:
             columns[column] = Column(column, kinds[column], values)
     if label is not None and cut is None:
@@ -136,28 +141,37 @@ def _find_split(raw: Raw, named: set[str]) -> tuple[str | None, Sequence[str]]:
 
 
 def _find_files(raw: Raw, data: DataSection) -> dict[str, _Files]:
-    """Columns of which most values have the suffix of one kind."""
-    suffixes = kind_suffixes()
+    """Columns of which most values have the suffix of one kind. Where no file is there, they are searched for."""
     folders = [Path(data.root).expanduser()] if data.root else []
     folders += [raw.folder] if raw.folder else []
+    named = _path_columns(raw) if folders else {}
+    places = {column: find_place(folders, raw.columns[column], sample) for column, (_, sample) in named.items()}
+    if all(2 * len(place.missing) >= len(named[column][1]) for column, place in places.items()):
+        for column, (_, sample) in named.items():
+            places[column] = search_place(folders, raw.columns[column], sample) or places[column]
     found: dict[str, _Files] = {}
+    for column, (kind, sample) in named.items():
+        place = places[column]
+        if raw.sealed:
+            _check_inside(raw, place.paths)
+        first = place.missing[0] if place.missing else -1
+        found[column] = _Files(kind, place.folder, len(sample), len(place.missing), first, place.paths)
+    return found
+
+
+def _path_columns(raw: Raw) -> dict[str, tuple[str, list[int]]]:
+    """column -> the kind whose suffix most of its values have, and the rows that were looked at."""
+    suffixes = kind_suffixes()
+    named: dict[str, tuple[str, list[int]]] = {}
     for column, cells in raw.columns.items():
-        if column in raw.kinds or not folders:
+        if column in raw.kinds:
             continue
         sample = [row for row in range(0, len(cells), max(1, len(cells) // SAMPLE)) if cells[row] not in (None, "")]
         kinds = [kind_of_path(cells[row].strip(), suffixes) if isinstance(cells[row], str) else None for row in sample]
         for kind in set(kinds) - {None}:
             if kind is not None and 2 * kinds.count(kind) > len(sample):
-                if raw.sealed:
-                    _check_inside(raw, cells)
-                tried = [_look(kind, folder, cells, sample) for folder in folders]
-                found[column] = min(tried, key=lambda files: files.missing)
-    return found
-
-
-def _look(kind: str, folder: Path, cells: Sequence[Any], sample: Sequence[int]) -> _Files:
-    missing = [row for row in sample if not os.path.isfile(os.path.join(folder, str(cells[row]).strip()))]
-    return _Files(kind, folder, len(sample), len(missing), missing[0] if missing else -1)
+                named[column] = kind, sample
+    return named
 
 
 def _check_inside(raw: Raw, cells: Sequence[Any]) -> None:
@@ -168,7 +182,7 @@ def _check_inside(raw: Raw, cells: Sequence[Any]) -> None:
 
 def _check_files_exist(raw: Raw, files: Mapping[str, _Files], kinds: Mapping[str, str], given: Sequence[str]) -> None:
     """Paths to nothing are an error where the column is asked for, or where no other column holds files."""
-    lone = not any(_is_file_kind(kinds, column) for column in kinds)
+    lone = not any(kind not in ("label", "number") for kind in kinds.values())
     has_sentences = any(_holds_sentences(cells) for column, cells in raw.columns.items() if column not in files)
     for column, found in files.items():
         is_name = found.kind == TEXT and has_sentences  # which file a text once came from

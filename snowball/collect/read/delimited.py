@@ -1,4 +1,4 @@
-"""CSV and TSV files: a header, then rows of as many fields.
+"""CSV and TSV files: a header, then rows of as many fields. A driving log needs no header.
 
 CSV fields are split at whichever of `,` `;` tab and `|` the header has most of, and may be quoted. TSV fields are
 split at tabs; they are quoted where the header is.
@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from ...finding import BadInput
+from .driving_log import LOG_COLUMNS, LOG_NUMBERS, is_log_row
 from .lines import text_lines
 from .raw import Raw
 
@@ -29,20 +30,25 @@ def read_delimited(path: Path) -> Raw:
     Raises BadInput, naming the row, for one that has not as many fields as the header.
     """
     rows = _fields(path)
-    _, header = next(rows, (0, []))
-    names = _column_names(path, header)
+    first, header = next(rows, (0, []))
+    is_log = is_log_row(header)
+    names = list(LOG_COLUMNS) if is_log else _column_names(path, header)
+    if is_log:  # its first row is a row
+        rows = chain([(first, header)], rows)
     columns: list[list[str]] = [[] for _ in names]
     lines = array("L")
     for line, fields in rows:
         if len(fields) != len(names):
-            found = f"{len(fields)} fields, but the header names {len(names)}"
+            found = f"{len(fields)} fields, but {'a driving log has' if is_log else 'the header names'} {len(names)}"
             raise BadInput(f"{path}, row {line}: {found}: {_shown(names)}")
         lines.append(line)
         for column, field in zip(columns, fields, strict=True):
             column.append(field)
     if not lines:
         raise BadInput(f"{path}: no rows below the header {_shown(names)}")
-    return Raw(path, dict(zip(names, columns, strict=True)), lambda row: f"{path.name}, row {lines[row]}", path.parent)
+    kinds = dict.fromkeys(LOG_NUMBERS, "number") if is_log else {}
+    named = dict(zip(names, columns, strict=True))
+    return Raw(path, named, lambda row: f"{path.name}, row {lines[row]}", path.parent, kinds)
 
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -12,6 +12,7 @@ from ...finding import BadInput
 from ...table import Column, Table
 from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
+from .sample_roads import roads
 from .sample_shapes import shapes
 from .sample_texts import docstrings, pydoc
 
@@ -68,6 +69,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "numbers": (
         numbers,
         "4,000 numbers below 10,000 in English and in German words",
+        "computed; no licence needed",
+    ),
+    "roads": (
+        roads,
+        "600 drawn roads of 32x64 pixels, and the steering angle that follows each",
         "computed; no licence needed",
     ),
     "shapes": (
