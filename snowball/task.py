@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from .rng import SampleRandom
 
 __all__ = ["ColumnSchema", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+
+IN_FLIGHT = 32  # rows that `fit` holds at a time
 
 
 @dataclass(frozen=True)
@@ -330,11 +335,18 @@ class Task(ABC):
 
 
 def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
-    for row in rows:
+    def read(row: int) -> list[Any]:
         try:
-            yield kind.read(column.cells[row])
+            return [kind.read(column.cells[row])]
         except Unreadable:
-            continue
+            return []
+
+    if kind.fit_rows is None:
+        yield from chain.from_iterable(map(read, rows))
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # a kind of which few rows are looked at is costly to read
+        for start in range(0, len(rows), IN_FLIGHT):
+            yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
 
 
 def _scan(package: ModuleType) -> Iterator[ModuleType]:
