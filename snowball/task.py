@@ -192,7 +192,7 @@ class Task(ABC):
             kind = kinds()[column.kind if role in cls.given else cls.answer[1]]
             every = 1
             if kind.fit_rows is not None and role != cls.answer[0]:
-                every = max(1, len(train_rows) // kind.fit_rows)
+                every = max(1, -(-len(train_rows) // kind.fit_rows))
             state = kind.fit(_readable(kind, column, train_rows[::every]), recipe)
             columns[role] = ColumnSchema(column.name, kind.key, state)
         return Schema(cls.name, columns, origin=table.name)

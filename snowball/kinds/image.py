@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 import math
 import warnings
 from collections import Counter
@@ -77,11 +76,10 @@ class ImageKind(Kind):
             raise Unreadable("no picture in this row")
         if isinstance(cell, bytes) and not cell:
             raise Unreadable("zero bytes")
-        source = io.BytesIO(cell) if isinstance(cell, bytes) else Path(cell)
         try:
-            if isinstance(source, Path) and source.stat().st_size == 0:
+            if not isinstance(cell, bytes) and Path(cell).stat().st_size == 0:
                 raise Unreadable("zero bytes")
-            return decode_picture(source)
+            return decode_picture(cell if isinstance(cell, bytes) else Path(cell))
         except Unreadable:
             raise
         except FileNotFoundError:
