@@ -108,18 +108,17 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _to_array(picture: Image.Image) -> np.ndarray:
-    """Decode any mode."""
-    upright = ImageOps.exif_transpose(picture)
-    mode = upright.mode
+    """Decode any mode. What is grey or RGB and upright is not copied, which takes as long again as its decoding."""
+    ImageOps.exif_transpose(picture, in_place=True)
+    mode = picture.mode
     if mode.startswith("I") or mode == "F":  # 16-bit grey, which some formats give as 32-bit integers
-        values = np.asarray(upright).astype(np.float64)
+        values = np.asarray(picture).astype(np.float64)
         top = 65535.0 if mode != "F" or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
         return np.asarray((np.clip(values / top, 0, 1) * 255).round().astype(np.uint8))
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in upright.info:
+    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         grey = mode in ("LA", "La")
-        layer = upright.convert("RGBA")
+        layer = picture.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return np.asarray(Image.alpha_composite(white, layer).convert("L" if grey else "RGB"))
-    if mode in ("1", "L"):
-        return np.asarray(upright.convert("L"))
-    return np.asarray(upright.convert("RGB"))
+    wanted = "L" if mode in ("1", "L") else "RGB"
+    return np.asarray(picture if mode == wanted else picture.convert(wanted))
