@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from .rng import SampleRandom
 
 __all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+
+IN_FLIGHT = 32  # rows that `fit` holds at a time
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,7 @@ class Task(ABC):
             kind = kinds()[column.kind if role in cls.given else cls.answer[1]]
             every = 1
             if kind.fit_rows is not None and role != cls.answer[0]:
-                every = max(1, len(train_rows) // kind.fit_rows)
+                every = max(1, -(-len(train_rows) // kind.fit_rows))
             state = kind.fit(_readable(kind, column, train_rows[::every]), recipe)
             columns[role] = ColumnSchema(column.name, kind.key, state)
         return Schema(cls.name, columns, origin=table.name)
@@ -364,11 +369,18 @@ class Task(ABC):
 
 
 def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
-    for row in rows:
+    def read(row: int) -> list[Any]:
         try:
-            yield kind.read(column.cells[row])
+            return [kind.read(column.cells[row])]
         except Unreadable:
-            continue
+            return []
+
+    if kind.fit_rows is None:
+        yield from chain.from_iterable(map(read, rows))
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # a kind of which few rows are looked at is costly to read
+        for start in range(0, len(rows), IN_FLIGHT):
+            yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
 
 
 def _scan(package: ModuleType) -> Iterator[ModuleType]:

@@ -180,7 +180,9 @@ class _Builder:
             if padding is not None:
                 self._held[role] = RaggedBuilder(self._num_rows, padding, self._budget)
             elif in_memory:
-                self._held[role] = torch.zeros((self._num_rows, *tensor.shape), dtype=tensor.dtype)
+                # numpy's zeros are pages of the kernel's that are touched once, when rows come; torch writes its own
+                held = np.zeros((self._num_rows, *tensor.shape), dtype=tensor.numpy().dtype)
+                self._held[role] = torch.from_numpy(held)
             else:
                 self._held[role] = RowFile(self._num_rows, tensor)
 

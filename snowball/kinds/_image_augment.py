@@ -6,6 +6,7 @@ What a sample undergoes depends only on (seed, epoch, its index), see rng.py. Sh
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
@@ -20,6 +21,10 @@ from ..recipe import Section
 from ..rng import SampleRandom
 
 __all__ = ["ImageAugment", "augment_images"]
+
+CROPPED_IN_PIXELS = (
+    64 * 64
+)  # pixels from which a crop begins and ends at whole ones; smaller pictures would lose variety
 
 
 class ImageAugment(Section):
@@ -71,7 +76,7 @@ def augment_images(
     """
     if not recipe.active:
         return batch
-    images = batch.inputs[role].float()
+    images = batch.inputs[role]
     chosen = _draw_operations(recipe, rng, len(images))
     images, theta = _geometry(recipe, images, rng, chosen)
     images = _colours(recipe, images, rng, chosen, saturate=images.shape[1] == 3 and not stacked)
@@ -113,10 +118,13 @@ def _geometry(
     recipe: ImageAugment, images: Tensor, rng: SampleRandom, chosen: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor | None]:
     """Rotation, scale, shear, shift, crop and flip as one affine map and one bilinear resampling; and the map."""
-    amounts = recipe.rotate, recipe.scale, recipe.shift, recipe.shear, recipe.crop
-    if not (any(amounts) or chosen):
-        return _flip(recipe.flip, images, rng) if recipe.flip else (images, None)
     height, width = images.shape[2:]
+    if not (any((recipe.rotate, recipe.scale, recipe.shift, recipe.shear)) or chosen):
+        if not recipe.crop:
+            return _flip(recipe.flip, images, rng) if recipe.flip else (images.float(), None)
+        if height * width >= CROPPED_IN_PIXELS:
+            return _crop(recipe, images, rng)
+    images = images.float()
     angle, grow, shift_x, shift_y, shear_x, area, place_x, place_y = rng.uniform(8, -1, 1).unbind(1)
     zero = torch.zeros_like(angle)
     angle = angle * math.radians(recipe.rotate) + chosen.get("rotate", zero) * math.radians(30)
@@ -140,7 +148,56 @@ def _flip(probability: float, images: Tensor, rng: SampleRandom) -> tuple[Tensor
     flipped = rng.uniform(1)[:, 0] < probability
     theta = torch.eye(2, 3, device=images.device).repeat(len(images), 1, 1)
     theta[:, 0, 0] = torch.where(flipped, -1.0, 1.0)
-    return torch.where(flipped[:, None, None, None], images.flip(3), images), theta
+    return torch.where(flipped[:, None, None, None], images.flip(3), images).float(), theta
+
+
+def _crop(recipe: ImageAugment, images: Tensor, rng: SampleRandom) -> tuple[Tensor, Tensor]:
+    """A crop of whole pixels, resized back, and a flip; and the map. Nothing from beyond the crop's edge is seen."""
+    height, width = images.shape[2:]
+    area, place_x, place_y, chance = rng.uniform(4).unbind(1)
+    side = (1 - recipe.crop * area).sqrt()  # of the crop, as a share of the picture's
+    tall, wide = (side * height).round().clamp(min=1), (side * width).round().clamp(min=1)
+    top, left = ((height - tall) * place_y).round(), ((width - wide) * place_x).round()
+    flipped = chance < recipe.flip
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta[:, 0, 0] = torch.where(flipped, -wide, wide) / width
+    theta[:, 1, 1] = tall / height
+    theta[:, 0, 2] = (2 * left + wide) / width - 1
+    theta[:, 1, 2] = (2 * top + tall) / height - 1
+    if images.device.type != "cpu":
+        return _sample_within(images.float(), theta), theta
+    return _resize_crops(images, torch.stack([top, tall, left, wide, flipped], 1).int().tolist()), theta
+
+
+def _sample_within(images: Tensor, theta: Tensor) -> Tensor:
+    """Upright crops by an affine map; places between the outermost pixels' centres and the crop's edge are those."""
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)  # (B, H, W, 2)
+    pixel = torch.tensor([1 / images.shape[3], 1 / images.shape[2]], device=images.device)
+    reach = theta[:, [0, 1], [0, 1]].abs() - pixel  # from the crop's centre to its outermost pixels' centres
+    low, high = (theta[:, :, 2] - reach)[:, None, None], (theta[:, :, 2] + reach)[:, None, None]
+    grid = grid.maximum(low).minimum(high)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _resize_crops(images: Tensor, crops: list[list[int]]) -> Tensor:
+    """As `_sample_within`, within one grey level where pictures are uint8: each by itself, in threads.
+
+    0.5 ms of one core for 3 x 224 x 224, where sampling a batch by a grid takes 2.0 (2026-11-25).
+    """
+    resized = torch.empty(images.shape)
+
+    @torch.inference_mode()
+    def resize(numbers: range) -> None:
+        for n in numbers:
+            top, tall, left, wide, flipped = crops[n]
+            part = images[n : n + 1, :, top : top + tall, left : left + wide]
+            part = part.flip(3) if flipped else part
+            resized[n : n + 1] = F.interpolate(part, images.shape[2:], mode="bilinear", align_corners=False)
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(resize, [range(start, len(crops), threads) for start in range(threads)]))
+    return resized
 
 
 def _colours(

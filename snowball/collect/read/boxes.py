@@ -72,7 +72,7 @@ class Pictures:
 
     def size(self, picture: str) -> tuple[int, int] | None:
         """Width and height as the picture is seen, from its header; None where it has none to be read."""
-        from ...kinds.image import FORMATS
+        from ...kinds._image_decode import FORMATS
 
         try:
             with Image.open(self.root / picture, formats=FORMATS) as opened:
