@@ -294,10 +294,6 @@ class Answer(Kind):
     def baseline(self) -> dict[str, Any]:
         """The best prediction that ignores the input, known from the training rows: what a network has to beat."""
 
-    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
-        """Each score as a constant answer reaches it; where no one constant is best by all, by the best for each."""
-        return self.score([self.baseline()] * len(answers), answers)
-
     def proportions(self) -> tuple[str, ...]:
         """The scores that are shares of rows, so that their interval is Wilson's; the others are bootstrapped."""
         return ()

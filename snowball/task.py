@@ -328,8 +328,8 @@ class Task(ABC):
         return self.answer_kind.baseline()
 
     def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
-        """Each score as the best constant answer reaches it."""
-        return self.answer_kind.constant_scores(answers)
+        """Each score as a constant answer reaches it; where no one constant is best by all, by the best for each."""
+        return self.score([self.baseline()] * len(answers), answers)
 
     def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
         """How wrong a prediction is: 0 when right, larger for worse."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from snowball.design.image import NETWORKS, ImageNetwork, ImageShape, image_body
+from snowball.design.image import NETWORKS, ImageNetwork, ImageShape, image_body, smallest_side
 from snowball.finding import BadInput
 
 
@@ -32,6 +34,8 @@ def test_parameter_counts(name: str, shape: ImageShape, count: int) -> None:
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("alexnet", "resnet50", "resnet101")])
 @pytest.mark.parametrize("shape", [ImageShape(1, 28, 28, 7, 0.2), ImageShape(3, 42, 35, 4)], ids=["grey", "colour"])
 def test_every_network_maps_pictures_to_outputs(name: str, shape: ImageShape) -> None:
+    side = smallest_side(name)
+    shape = replace(shape, height=max(side, shape.height), width=max(side, shape.width))
     body = image_body(name, shape).eval()
     with torch.no_grad():
         assert body(torch.randn(3, shape.channels, shape.height, shape.width)).shape == (3, shape.num_outputs)

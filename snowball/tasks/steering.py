@@ -150,6 +150,11 @@ class Steering(Task):
         mirrored = theta[:, 0, 0] * theta[:, 1, 1] - theta[:, 0, 1] * theta[:, 1, 0] < 0  # (B,)
         return {role: torch.where(mirrored, -target, target) for role, target in targets.items()}
 
+    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
+        """For the absolute error the median is best, for the squared one the mean: by the best for each."""
+        assert isinstance(self.answer_kind, NumberKind)
+        return self.answer_kind.constant_scores(answers)
+
     def intervals(
         self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
     ) -> dict[str, tuple[float, float]]:
