@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw
 
 from ...table import Column, Table
 
-__all__ = ["shapes"]
+__all__ = ["SHAPES", "shapes"]
+
+SHAPES: dict[str, Any] = {"train.epochs": 30}  # 0.97 of map50 by then; the task itself would take 100
 
 _ROWS = 400
 _SIDE = 64
@@ -29,7 +31,7 @@ def shapes() -> Table:
         "image": Column("image", "image", [picture for picture, _ in rows]),
         "boxes": Column("boxes", "boxes", [cell for _, cell in rows]),
     }
-    return Table("shapes", columns, [""] * _ROWS, lambda row: f"shapes, picture {row}")
+    return Table("shapes", columns, [""] * _ROWS, lambda row: f"shapes, picture {row}", SHAPES)
 
 
 def _picture(random: np.random.Generator) -> tuple[np.ndarray, dict[str, Any]]:

@@ -13,14 +13,15 @@ from ...table import Column, Table
 from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
 from .sample_roads import roads
-from .sample_shapes import shapes
+from .sample_shapes import SHAPES, shapes
 from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}, "shapes": {}},
+    **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}},
     "motion": MOTION,
+    "shapes": SHAPES,
 }
 """Recipe values that each sample is best served by, as dotted keys."""
 
