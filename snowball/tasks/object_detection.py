@@ -43,7 +43,12 @@ class ObjectDetection(Task):
     answer = ("boxes", "boxes")
     options_type = DetectionOptions
     sample = "shapes"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 4, "train.batch_size": 8, "train.ema": 0.9}
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 3,
+        "train.batch_size": 8,
+        "train.ema": 0.9,
+        "train.preflight": False,  # a check of its own runs it
+    }
 
     @classmethod
     def networks(cls) -> dict[str, str]:
