@@ -226,6 +226,9 @@ class Answer(Kind):
     headline: ClassVar[Metric | None] = None
     """What an evaluation leads with, where that is another: a score that takes finished answers, such as BLEU."""
 
+    graded: ClassVar[bool] = False
+    """Whether the metric moves with every output, as an error does, and not only where a decision tips."""
+
     @property
     @abstractmethod
     def num_outputs(self) -> int:

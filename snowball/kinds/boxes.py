@@ -76,6 +76,7 @@ class BoxesKind(Answer):
     fit_rows = None
     metric = Metric("map50_binned", "max")
     headline = Metric("map50", "max")
+    graded = True
 
     @classmethod
     def read(cls, cell: Any) -> Boxes:

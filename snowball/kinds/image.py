@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from ..rng import SampleRandom
 from ._frames import camera_frames, film_frames
 from ._image_augment import ImageAugment, augment_images
 from ._image_decode import decode_picture, resize_picture, unreadable_reason
+from ._pixels import Resize, asked_or_common_size, pixel_state
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES
@@ -112,19 +112,8 @@ class ImageKind(Kind):
             squares += square
         if not sizes:
             raise BadInput("no readable picture among the training rows")
-        height, width = _target_size(asked.size, sizes)
-        channels = asked.channels or channels
-        mean = total / len(sizes)
-        std = np.sqrt(np.maximum(squares / len(sizes) - mean**2, 1.0))  # at least one grey level: constant pictures
-        if channels == 1:
-            mean, std = mean[:1], std[:1]
-        return {
-            "height": height,
-            "width": width,
-            "channels": channels,
-            "mean": [round(float(m), 3) for m in mean],
-            "std": [round(float(s), 3) for s in std],
-        }
+        size = asked_or_common_size(asked.size, sizes, MAX_AUTO_SIDE) or _usual_size(sizes)
+        return pixel_state(size, asked.channels or channels, total / len(sizes), squares / len(sizes))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,7 +136,7 @@ class ImageKind(Kind):
         return torch.from_numpy(np.array(_channels_first(self._with_channels(value)), order="C"))
 
     def preprocess(self) -> nn.Module:
-        return _Resize(self.size, self.recipe[ImageSection])
+        return _CutAndResize(self.size, self.recipe[ImageSection])
 
     def input_axes(self) -> dict[int, str]:
         return {2: "height", 3: "width"}
@@ -268,29 +257,23 @@ def _channels_first(value: np.ndarray) -> np.ndarray:
     return value[None] if value.ndim == 2 else value.transpose(2, 0, 1)
 
 
-def _target_size(asked: int | tuple[int, int] | None, sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    if asked is not None:
-        return (asked, asked) if isinstance(asked, int) else asked
-    if len(set(sizes)) == 1:
-        height, width = sizes[0]
-        shrink = min(1.0, MAX_AUTO_SIDE / min(height, width))
-        return round(height * shrink), round(width * shrink)
+def _usual_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     median = float(np.median([min(size) for size in sizes]))
     side = int(min(MAX_AUTO_SIDE, max(32, round(median / 32) * 32)))
     return side, side
 
 
-class _Resize(nn.Module):
+class _CutAndResize(nn.Module):
     """(B, C, any H, any W) uint8 to (B, C, H, W) whole numbers in 0..255, as `encode` cuts and resizes one picture."""
 
     def __init__(self, size: tuple[int, int], section: ImageSection) -> None:
         super().__init__()
-        self.size = size
         self.section = section
+        self.resize = Resize(size)
 
     def forward(self, image: Tensor) -> Tensor:
         if self.section.top or self.section.bottom:
             image = image[:, :, _rows_kept(self.section, image.shape[2])]
             torch._check(image.shape[2] > 0)  # an export cannot see that some rows of any height stay
-        resized = F.interpolate(image.float(), size=self.size, mode="bilinear", antialias=True, align_corners=False)
-        return resized.round().clamp(0, 255)
+        resized: Tensor = self.resize(image)
+        return resized

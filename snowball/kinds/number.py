@@ -43,6 +43,7 @@ class NumberKind(Answer):
     sections = (NumberSection,)
     words: ClassVar[tuple[str, ...]] = ("steer", "angle")
     metric: ClassVar[Metric] = Metric("mae", "min")
+    graded = True
 
     @classmethod
     def read(cls, cell: Any) -> float:

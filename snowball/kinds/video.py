@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
 from ._image_augment import ImageAugment, augment_images
+from ._pixels import Resize, asked_or_common_size, pixel_state
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
@@ -97,20 +97,12 @@ class VideoKind(Kind):
             squares.append(np.broadcast_to(np.square(pixels).mean(0), 3))
         if not sizes:
             raise BadInput("no readable video among the training rows")
-        height, width = _target_size(asked.size, sizes)
-        channels = asked.channels or (3 if colour else 1)
-        mean = np.mean(means, axis=0)
-        std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 1.0))
-        if channels == 1:
-            mean, std = mean[:1], std[:1]
-        return {
-            "height": height,
-            "width": width,
-            "channels": channels,
-            "frames": asked.frames,
-            "mean": [round(float(m), 3) for m in mean],
-            "std": [round(float(s), 3) for s in std],
-        }
+        smallest = min(MAX_AUTO_SIDE, *(min(size) for size in sizes))
+        size = asked_or_common_size(asked.size, sizes, MAX_AUTO_SIDE) or (smallest, smallest)
+        state = pixel_state(
+            size, asked.channels or (3 if colour else 1), np.mean(means, axis=0), np.mean(squares, axis=0)
+        )
+        return {**state, "frames": asked.frames}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -245,17 +237,6 @@ def _clip_of_array(array: np.ndarray) -> Clip:
     return thinned(Clip(array, np.arange(num, dtype=float), float(num), facts))
 
 
-def _target_size(asked: int | tuple[int, int] | None, sizes: set[tuple[int, int]]) -> tuple[int, int]:
-    if asked is not None:
-        return (asked, asked) if isinstance(asked, int) else asked
-    if len(sizes) == 1:
-        height, width = next(iter(sizes))
-        shrink = min(1.0, MAX_AUTO_SIDE / min(height, width))
-        return round(height * shrink), round(width * shrink)
-    side = min(MAX_AUTO_SIDE, *(min(size) for size in sizes))
-    return side, side
-
-
 def _channels_first(frames: np.ndarray) -> Tensor:
     """(T, C, H, W)"""
     first = frames[:, None] if frames.ndim == 3 else frames.transpose(0, 3, 1, 2)
@@ -267,11 +248,9 @@ class _ResizeFrames(nn.Module):
 
     def __init__(self, size: tuple[int, int], frames: int) -> None:
         super().__init__()
-        self.size = size
         self.frames = frames
+        self.resize = Resize(size)
 
     def forward(self, video: Tensor) -> Tensor:
-        flat = video.flatten(0, 1).float()
-        resized = F.interpolate(flat, size=self.size, mode="bilinear", antialias=True, align_corners=False)
-        clips: Tensor = resized.round().clamp(0, 255).unflatten(0, (-1, self.frames))
+        clips: Tensor = self.resize(video.flatten(0, 1)).unflatten(0, (-1, self.frames))
         return clips
