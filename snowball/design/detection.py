@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..finding import BadInput, nearest
-from .image import ImageShape
+from .image import ImageShape, PixelNetwork
 
 __all__ = ["DETECTORS", "Detector", "build_detector"]
 
@@ -25,20 +25,14 @@ START = 2.0  # cells that a side is away before training
 SMALL_SIDE = 128  # pictures up to this side are looked at twice as finely
 
 
-class Detector(nn.Module):
+class Detector(PixelNetwork):
     """`model(image=x)`: (B, C, H, W) in 0..255 to `logits` (B, N, classes), `boxes` and `places` (B, N, 4).
 
     Boxes are x1, y1, x2, y2, places x, y and half a cell's sides, all in shares of the picture.
     """
 
     def __init__(self, backbone: nn.Module, channels: Sequence[int], num_classes: int, norm: tuple[Any, Any]) -> None:
-        super().__init__()
-        mean, std = norm
-        self.scale: Tensor
-        self.offset: Tensor
-        scale = 1 / torch.tensor(std)
-        self.register_buffer("scale", scale[:, None, None])
-        self.register_buffer("offset", (-torch.tensor(mean) * scale)[:, None, None])
+        super().__init__(*norm)
         self.backbone = backbone
         self.pyramid = Pyramid(channels)
         self.score_branch, self.side_branch = _branch(), _branch()
@@ -50,7 +44,7 @@ class Detector(nn.Module):
         nn.init.zeros_(self.sides.bias)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        levels = self.pyramid(self.backbone((image * self.scale).add_(self.offset)))
+        levels = self.pyramid(self.backbone(self.standardise(image)))
         logits, boxes, places = [], [], []
         for level in levels:
             logits.append(self.logits(self.score_branch(level)).flatten(2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..finding import BadInput, nearest
 from ..recipe import Section
 from .attention import Encoder
-from .image import ImageShape, image_body
+from .image import ImageShape, PixelNetwork, image_body
 from .recurrent import Recurrent
 
 __all__ = ["NETWORKS", "SINGLE_FRAME", "VideoNetwork", "VideoNetworkSection", "VideoShape", "video_body"]
@@ -46,20 +46,15 @@ class VideoShape(NamedTuple):
     dropout: float
 
 
-class VideoNetwork(nn.Module):
-    """Standardise pixels in 0..255, then the body. `model(video=x)["logits"]`: (B, T, C, H, W) to (B, num_outputs)."""
+class VideoNetwork(PixelNetwork):
+    """`model(video=x)["logits"]`: (B, T, C, H, W) in 0..255 to (B, num_outputs)."""
 
-    def __init__(self, body: nn.Module, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        scale = 1 / torch.tensor(std)
-        self.scale: Tensor
-        self.offset: Tensor
-        self.register_buffer("scale", scale[:, None, None])
-        self.register_buffer("offset", (-torch.tensor(mean) * scale)[:, None, None])
+    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(mean, std)
         self.body = body
 
     def forward(self, video: Tensor) -> dict[str, Tensor]:
-        return {"logits": self.body((video * self.scale).add_(self.offset))}
+        return {"logits": self.body(self.standardise(video))}
 
 
 def _grid_cnn(shape: VideoShape, width: int) -> nn.Module:
