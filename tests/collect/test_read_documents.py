@@ -17,8 +17,8 @@ from snowball.collect.read import gunzip, read_table, text_file
 from snowball.collect.read.text_file import TextFile, read_text_file
 from snowball.finding import Finding
 from snowball.recipe import DataSection
+from snowball.registry import kinds
 from snowball.table import Table
-from snowball.task import kinds
 
 Read = Callable[..., Table]
 Refusal = Callable[..., str]
