@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from snowball.deploy.serve import ServeSection
 from snowball.drive.closed_loop import DriveSection
 from snowball.recipe import SHARED, Section
-from snowball.task import tasks
+from snowball.registry import tasks
 from snowball.testing import check_task, grid
 
 ROOT = Path(__file__).resolve().parents[1]

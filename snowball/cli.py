@@ -225,7 +225,7 @@ def _convert(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _models(words: Words, display: Display) -> dict[str, Any]:
-    from .task import tasks
+    from .registry import tasks
 
     about = {name: task.networks() for name, task in tasks().items()}
     for task, networks in about.items():

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from .finding import BadInput, Finding, GateFailed, verdict, worst_first
 from .kind import Block
 from .recipe import Recipe, read_recipe
+from .registry import tasks
 from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
-from .task import Control, Schema, Task, build_options, tasks
+from .task import Control, Schema, Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,7 +96,7 @@ class Run:
 
     def task(self, options: Mapping[str, Any] | None = None) -> Task:
         """The task without data: enough to encode, predict and decode; `options` are asked of its answers."""
-        return self.task_type(self.recipe, self.schema, options=build_options(self.task_type, options or {}))
+        return self.task_type(self.recipe, self.schema, options=self.task_type.build_options(options or {}))
 
     def model(self) -> nn.Module:
         """The network with its best weights, in evaluation mode, on the CPU."""

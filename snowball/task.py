@@ -7,20 +7,18 @@ overrides what it does differently. Every capability is written against this cla
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .finding import BadInput, Finding
 from .kind import Answer, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
+from .registry import kinds
 from .table import Column, Table
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+__all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "fingerprint"]
 
 IN_FLIGHT = 32  # rows that `fit` holds at a time
 
@@ -169,6 +167,15 @@ class Task(ABC):
     def networks(cls) -> dict[str, str]:
         """Name and one line of every network that `model=` takes."""
         return {}
+
+    @classmethod
+    def build_options(cls, values: Mapping[str, Any]) -> Section | None:
+        """What is asked of an answer, checked against what the task has. Raises BadInput, naming the key."""
+        if cls.options_type is None:
+            if values:
+                raise BadInput(f"{cls.name} has no option {next(iter(values))!r}: its answers take none")
+            return None
+        return Recipe.build("", (cls.options_type,), values)[cls.options_type]
 
     @classmethod
     def arrange(cls, table: Table, recipe: Recipe) -> Table:
@@ -381,65 +388,6 @@ def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # a kind of which few rows are looked at is costly to read
         for start in range(0, len(rows), IN_FLIGHT):
             yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
-
-
-def _scan(package: ModuleType) -> Iterator[ModuleType]:
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            yield importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def kinds() -> dict[str, type[Kind]]:
-    """Every kind by its key: the classes named in the files of `kinds/`."""
-    if not _KINDS:
-        for module in _scan(importlib.import_module("snowball.kinds")):
-            for value in vars(module).values():
-                if isinstance(value, type) and issubclass(value, Kind) and value.__module__ == module.__name__:
-                    _KINDS[value.key] = value
-    return _KINDS
-
-
-def tasks() -> dict[str, type[Task]]:
-    """Every task by its name: the classes named in the files of `tasks/`."""
-    if not _TASKS:
-        for module in _scan(importlib.import_module("snowball.tasks")):
-            for value in vars(module).values():
-                if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__:
-                    _TASKS[value.name] = value
-    return _TASKS
-
-
-_KINDS: dict[str, type[Kind]] = {}
-_TASKS: dict[str, type[Task]] = {}
-
-
-def choose_task(table: Table) -> type[Task]:
-    """The task that uses the most of a table's columns."""
-    held = [column.kind for column in table.columns.values()]
-
-    def needed(task: type[Task]) -> list[str]:
-        return list({**task.given, task.answer[0]: task.answer[1]}.values())
-
-    def fits(task: type[Task]) -> bool:
-        return all(held.count(kind) >= needed(task).count(kind) for kind in needed(task))
-
-    matching = [task for task in tasks().values() if fits(task)]
-    if not matching:
-        shown = ", ".join(f"{column.name} ({column.kind})" for column in table.columns.values())
-        known = "; ".join(
-            f"{task.name}: {' + '.join(task.given.values())} -> {task.answer[1]}" for task in tasks().values()
-        )
-        raise BadInput(f"{table.name}: no task fits its columns {shown}. Known tasks: {known}")
-    return max(matching, key=lambda task: len(needed(task)))
-
-
-def build_options(task: type[Task], values: Mapping[str, Any]) -> Section | None:
-    """What is asked of an answer, checked against what the task has. Raises BadInput, naming the key."""
-    if task.options_type is None:
-        if values:
-            raise BadInput(f"{task.name} has no option {next(iter(values))!r}: its answers take none")
-        return None
-    return Recipe.build("", (task.options_type,), values)[task.options_type]
 
 
 def fingerprint(digests: Sequence[str]) -> str:

@@ -30,9 +30,10 @@ from .display import Display
 from .finding import BadInput
 from .kind import Batch
 from .recipe import Recipe, flatten
+from .registry import tasks
 from .run import Run
 from .storage import read_tensors
-from .task import Rows, Schema, Task, tasks
+from .task import Rows, Schema, Task
 from .training.checkpoint import newest_checkpoint
 from .training.loop import as_rows, training_rows
 from .training.preflight import preflight

@@ -19,8 +19,8 @@ from PIL import Image
 from ..display import Display
 from ..finding import BadInput, Finding, nearest
 from ..kind import Unreadable
+from ..registry import kinds
 from ..table import SPLITS, Table
-from ..task import kinds
 
 __all__ = ["FORMS", "convert_boxes"]
 

@@ -15,9 +15,10 @@ from ..display import Display
 from ..finding import BadInput, Finding, worst_first
 from ..kind import Unreadable
 from ..recipe import SHARED, DataSection, Recipe, resolve_key
+from ..registry import choose_task, kinds, tasks
 from ..run import Run
 from ..table import Column, Table
-from ..task import Task, choose_task, kinds, tasks
+from ..task import Task
 from .audit import audit
 from .encode import Encoded, encode_table, split_fingerprints
 from .read import read_table

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..finding import BadInput, brief
 from ..recipe import Recipe, flatten
-from ..task import Schema, Task, tasks
+from ..registry import tasks
+from ..task import Schema, Task
 
 __all__ = ["METADATA_KEY", "WEIGHTS_KEY", "OnnxPredictor", "part_path"]
 

@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from ..finding import BadInput
 from ..kind import Unreadable
-from ..task import build_options
 from .batcher import Cells, check_names, readable
 from .session import OnnxPredictor
 
@@ -38,7 +37,7 @@ async def read_stream_request(request: Request, predictor: OnnxPredictor) -> tup
         if not isinstance(cell, str):
             raise HTTPException(400, f"{role}: not a string")
     try:
-        return readable(predictor.task, cells), build_options(type(predictor.task), options)
+        return readable(predictor.task, cells), predictor.task.build_options(options)
     except (BadInput, Unreadable) as error:
         raise HTTPException(400, str(error)) from None
 

@@ -109,7 +109,7 @@ def _likely(raw: Raw, facts: Mapping[str, _Facts], is_lone: bool) -> str | None:
 
 def _told_kind(column: str) -> str | None:
     """The kind of number that a column's name tells of, or None."""
-    from ...task import kinds
+    from ...registry import kinds
 
     return next((key for key, kind in kinds().items() if kind.is_word(column)), None)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...finding import BadInput, Finding
+from ...registry import kinds
 from ...table import Column, Table
-from ...task import kinds
 from .archive import is_archive
 from .columns import SPLIT_WORDS
 from .media import TEXT, is_about, kind_of_path, kind_suffixes, path_cells

@@ -30,7 +30,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 def kind_suffixes() -> dict[str, str]:
     """suffix -> kind, for every kind that names the suffixes of its files, e.g. `.png` -> `image`."""
-    from ...task import kinds
+    from ...registry import kinds
 
     none: frozenset[str] = frozenset()
     return {suffix: key for key, kind in kinds().items() for suffix in getattr(kind, "suffixes", none)}

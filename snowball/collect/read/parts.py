@@ -44,7 +44,7 @@ def find_parts(columns: Collection[str], files: Mapping[str, str], named: Collec
 
     `files` maps columns of files to their kinds. Columns that the recipe names are what it says they are.
     """
-    from ...task import kinds
+    from ...registry import kinds
 
     timed = [column for column, kind in files.items() if kinds()[kind].timed]
     lower = {column.lower(): column for column in columns if column not in named}

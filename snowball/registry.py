@@ -1,0 +1,69 @@
+"""What there is: every kind in the files of `kinds/`, every task in those of `tasks/`, and the task of a table."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .finding import BadInput
+from .kind import Kind
+
+if TYPE_CHECKING:
+    from .table import Table
+    from .task import Task
+
+__all__ = ["choose_task", "kinds", "tasks"]
+
+_KINDS: dict[str, type[Kind]] = {}
+_TASKS: dict[str, type[Task]] = {}
+
+
+def _scan(package: ModuleType) -> Iterator[ModuleType]:
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            yield importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def kinds() -> dict[str, type[Kind]]:
+    """Every kind by its key: the classes named in the files of `kinds/`."""
+    if not _KINDS:
+        for module in _scan(importlib.import_module("snowball.kinds")):
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, Kind) and value.__module__ == module.__name__:
+                    _KINDS[value.key] = value
+    return _KINDS
+
+
+def tasks() -> dict[str, type[Task]]:
+    """Every task by its name: the classes named in the files of `tasks/`."""
+    from .task import Task  # which looks up its kinds here
+
+    if not _TASKS:
+        for module in _scan(importlib.import_module("snowball.tasks")):
+            for value in vars(module).values():
+                if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__:
+                    _TASKS[value.name] = value
+    return _TASKS
+
+
+def choose_task(table: Table) -> type[Task]:
+    """The task that uses the most of a table's columns."""
+    held = [column.kind for column in table.columns.values()]
+
+    def needed(task: type[Task]) -> list[str]:
+        return list({**task.given, task.answer[0]: task.answer[1]}.values())
+
+    def fits(task: type[Task]) -> bool:
+        return all(held.count(kind) >= needed(task).count(kind) for kind in needed(task))
+
+    matching = [task for task in tasks().values() if fits(task)]
+    if not matching:
+        shown = ", ".join(f"{column.name} ({column.kind})" for column in table.columns.values())
+        known = "; ".join(
+            f"{task.name}: {' + '.join(task.given.values())} -> {task.answer[1]}" for task in tasks().values()
+        )
+        raise BadInput(f"{table.name}: no task fits its columns {shown}. Known tasks: {known}")
+    return max(matching, key=lambda task: len(needed(task)))
