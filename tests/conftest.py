@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from snowball.cli import main
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -31,3 +35,22 @@ def shared() -> Callable[[str], Path]:
         return SHARED / name
 
     return find
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder in which the commands of `snowball` run: empty, where a test file has none of its own."""
+    return tmp_path
+
+
+@pytest.fixture
+def snowball(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run one command as a user types it: checks its exit code, and gives the JSON of its last line."""
+    monkeypatch.chdir(home)
+
+    def run(*words: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        assert main([*(str(word) for word in words), "--json"]) == code
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return run

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snowball.finding import BadInput
-from snowball.task import tasks
+from snowball.registry import tasks
 from snowball.testing import CHECKS, Result, check_task, grid
 
 README = Path(__file__).resolve().parents[1] / "README.md"

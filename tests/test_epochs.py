@@ -16,8 +16,9 @@ from snowball.finding import BadInput
 from snowball.kind import Batch
 from snowball.kinds.text import TextKind
 from snowball.recipe import Recipe
+from snowball.registry import tasks
 from snowball.table import Column, Table
-from snowball.task import Task, tasks
+from snowball.task import Task
 from snowball.training.epochs import Epochs, by_length, padding_waste
 from snowball.training.loop import Totals, Trainer, training_rows
 

@@ -18,8 +18,8 @@ from snowball.kind import Batch, Unreadable
 from snowball.kinds._image_augment import ImageAugment, augment_images
 from snowball.kinds.image import ImageKind
 from snowball.recipe import Recipe
+from snowball.registry import tasks
 from snowball.rng import SampleRandom
-from snowball.task import tasks
 
 TYPES = tasks()["image-classification"].section_types()
 GRADIENT = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5

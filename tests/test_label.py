@@ -13,7 +13,7 @@ from snowball.finding import BadInput
 from snowball.kind import Unreadable
 from snowball.kinds.label import LabelKind, calibration_bins, expected_calibration_error
 from snowball.recipe import Recipe
-from snowball.task import tasks
+from snowball.registry import tasks
 
 RECIPE = Recipe.build("image-classification", tasks()["image-classification"].section_types())
 LABELS = ["0", "1", "2", "10"]

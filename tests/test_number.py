@@ -13,8 +13,9 @@ from snowball.finding import BadInput
 from snowball.kind import Unreadable
 from snowball.kinds.number import NumberKind, NumberSection, block_intervals
 from snowball.recipe import SHARED, Recipe
+from snowball.registry import tasks
 from snowball.table import Column, Table
-from snowball.task import Schema, tasks
+from snowball.task import Schema
 
 ANSWERS = [0.0, 0.0, 0.0, 0.4, -0.8]
 

@@ -12,8 +12,9 @@ from snowball.collect.ragged import RaggedBuilder, RaggedRows, row_lengths
 from snowball.finding import BadInput
 from snowball.kinds.text import BEGIN, END, PAD
 from snowball.recipe import Recipe
+from snowball.registry import tasks
 from snowball.table import Column, Table
-from snowball.task import Task, tasks
+from snowball.task import Task
 
 Rows = list[list[int]]
 rows_of_numbers = st.lists(st.lists(st.integers(1, 99), max_size=12), min_size=1, max_size=12)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from snowball.finding import BadInput
 from snowball.recipe import SHARED, Recipe, flatten, parse_overrides, resolve_key
-from snowball.task import tasks
+from snowball.registry import tasks
 
 
 def build(*layers: dict[str, object]) -> Recipe:

@@ -22,8 +22,9 @@ from snowball.evaluate.report import _shown, write_report
 from snowball.finding import Finding
 from snowball.kind import Block
 from snowball.recipe import Recipe, parse_overrides
+from snowball.registry import tasks
 from snowball.run import Run
-from snowball.task import ColumnSchema, Schema, tasks
+from snowball.task import ColumnSchema, Schema
 
 HOSTILE = [
     "<script>alert(1)</script>",

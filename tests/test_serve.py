@@ -12,10 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +22,6 @@ import httpx
 import numpy as np
 import pytest
 import torch
-import uvicorn
 from PIL import Image
 
 from snowball.deploy import serve
@@ -37,9 +34,12 @@ from snowball.finding import BadInput
 from snowball.kind import Kind
 from snowball.kinds.image import ImageKind
 from snowball.recipe import Recipe
+from snowball.registry import tasks
 from snowball.run import Run
 from snowball.storage import file_digest
-from snowball.task import ColumnSchema, Schema, tasks
+from snowball.task import ColumnSchema, Schema
+
+from .served import served
 
 ABOUT = {"name": "digits-001", "task": "image-classification", "weights": "0123"}
 
@@ -67,26 +67,9 @@ def predictor(run: Run) -> OnnxPredictor:
     return OnnxPredictor(run.path / "model.onnx", threads=1)
 
 
-@contextmanager
-def served(predictor: Any, about: dict[str, str] = ABOUT, **keys: Any) -> Iterator[httpx.Client]:
-    """A real server on a free port, in a thread, and a client of it."""
-    with serve._listen(ServeSection(port=0)) as listener:
-        app = build_app(predictor, ServeSection(**keys), about)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=20) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(10)
-            assert not thread.is_alive()
-
-
 @pytest.fixture(scope="module")
 def client(predictor: OnnxPredictor) -> Iterator[httpx.Client]:
-    with served(predictor, max_upload_mb=0.2, max_inputs=8) as client:
+    with served(predictor, ABOUT, max_upload_mb=0.2, max_inputs=8) as client:
         yield client
 
 
@@ -160,7 +143,7 @@ def test_pictures_of_another_size_are_encoded_as_in_training(client: httpx.Clien
 
 
 def test_a_hundred_at_once_get_their_own_answers_in_batches(predictor: OnnxPredictor) -> None:
-    with served(slow(predictor, 0.02), max_concurrency=100, max_batch=16) as client:
+    with served(slow(predictor, 0.02), ABOUT, max_concurrency=100, max_batch=16) as client:
 
         async def ask_all() -> list[httpx.Response]:
             limits = httpx.Limits(max_connections=100)
@@ -184,7 +167,7 @@ def test_a_request_that_is_read_joins_the_next_batch(predictor: OnnxPredictor, m
         return read(cell)
 
     monkeypatch.setattr(ImageKind, "read", slowly)
-    with served(predictor, max_wait_ms=2000) as client:
+    with served(predictor, ABOUT, max_wait_ms=2000) as client:
 
         async def later(seconds: float, seed: int) -> httpx.Response:
             await asyncio.sleep(seconds)
@@ -277,7 +260,7 @@ def test_a_bug_shows_no_traceback(predictor: OnnxPredictor) -> None:
     def predict(rows: Any) -> Any:
         raise RuntimeError("secret detail")
 
-    with served(SimpleNamespace(task=predictor.task, predict=predict)) as client:
+    with served(SimpleNamespace(task=predictor.task, predict=predict), ABOUT) as client:
         response = client.post("/predict", json={"image": text(0)})
         assert (response.status_code, response.json()) == (500, {"error": "internal error"})
         assert response.headers["Cache-Control"] == "no-store"
@@ -285,7 +268,7 @@ def test_a_bug_shows_no_traceback(predictor: OnnxPredictor) -> None:
 
 
 def test_over_its_limits_a_server_refuses_and_recovers(predictor: OnnxPredictor) -> None:
-    with served(slow(predictor, 0.5), max_concurrency=1) as client:
+    with served(slow(predictor, 0.5), ABOUT, max_concurrency=1) as client:
 
         async def two() -> list[httpx.Response]:
             async with httpx.AsyncClient(base_url=client.base_url) as many:
@@ -293,7 +276,7 @@ def test_over_its_limits_a_server_refuses_and_recovers(predictor: OnnxPredictor)
 
         good, busy = sorted(asyncio.run(two()), key=lambda response: response.status_code)
         assert (good.status_code, busy.status_code, busy.headers["Retry-After"]) == (200, 503, "1")
-    with served(slow(predictor, 0.4), timeout_s=0.2) as client:
+    with served(slow(predictor, 0.4), ABOUT, timeout_s=0.2) as client:
         assert client.post("/predict", json={"image": text(0)}).status_code == 504
         with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as dripping:
             head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\n"
@@ -329,7 +312,7 @@ def test_only_pages_and_names_of_its_own_may_use_it(headers: dict[str, str], sta
 def test_off_loopback_a_token_is_asked_on_every_path_and_method(predictor: OnnxPredictor) -> None:
     with pytest.raises(BadInput, match=r"serve.host=0.0.0.0 .* needs serve.token"):
         build_app(predictor, ServeSection(host="0.0.0.0"), ABOUT)
-    with served(predictor, host="0.0.0.0", token="right-token", hosts=("model.example",)) as client:
+    with served(predictor, ABOUT, host="0.0.0.0", token="right-token", hosts=("model.example",)) as client:
         for path in ("/", "/docs", "/predict", "/health", "/metrics", "/openapi.json", "/nothing"):
             for method in ("GET", "POST", "HEAD", "OPTIONS", "DELETE"):
                 for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic right-token"}):

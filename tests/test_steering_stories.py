@@ -13,24 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snowball.cli import main
 from snowball.collect.read.sample_roads import draw_road
 from snowball.run import Run
 
-QUICK = ["model=simple_cnn", "image.size=[32,64]", "image.top=20", "image.bottom=0", "preflight=false", "--json"]
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; its exit code and the JSON on the last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
+QUICK = ["model=simple_cnn", "image.size=[32,64]", "image.top=20", "image.bottom=0", "preflight=false"]
 
 
 def record(folder: Path, rows: int = 120, prefix: str = "IMG/") -> list[list[str]]:
@@ -72,9 +58,9 @@ def test_a_recording_beside_its_archive_is_learned(snowball: Any, tmp_path: Path
     assert {"Beside constant answers", "Error by true value"} <= {block["title"] for block in evaluation["blocks"]}
     mean = next(row for row in evaluation["blocks"][0]["content"]["rows"] if row[0] == "always the mean")
     assert done["metrics"]["mae"] < 0.7 * mean[1]
-    answers = snowball("predict", "run", tmp_path / "made" / "IMG", "--json")["predictions"]
+    answers = snowball("predict", "run", tmp_path / "made" / "IMG")["predictions"]
     assert len(answers) == 360 and set(answers[0]) == {"input", "value"}
-    exported = snowball("export", "run", "-o", "road.onnx", "--json")
+    exported = snowball("export", "run", "-o", "road.onnx")
     assert exported["verdict"] == "pass"
 
 
@@ -131,7 +117,7 @@ def test_a_random_split_of_a_recording_is_warned_of(snowball: Any, tmp_path: Pat
 
 
 def test_the_shared_recording_is_read(snowball: Any, shared: Callable[[str], Path]) -> None:
-    found = snowball("audit", shared("driving-sim"), "image.size=[16,32]", "--json")
+    found = snowball("audit", shared("driving-sim"), "image.size=[16,32]")
     assert found["summary"]["splits"] == {"train": 978, "val": 57, "test": 68}
     assert found["summary"]["number"]["signs"]["exactly 0"] == 337
 
@@ -140,21 +126,19 @@ def test_a_missing_simulator_is_one_line(snowball: Any, monkeypatch: pytest.Monk
     import sys
 
     monkeypatch.setitem(sys.modules, "Box2D", None)
-    assert (
-        'pip install "snowball[sim]"' in snowball("drive", "expert", "steps=8", "episodes=1", "--json", code=2)["error"]
-    )
+    assert 'pip install "snowball[sim]"' in snowball("drive", "expert", "steps=8", "episodes=1", code=2)["error"]
 
 
 def test_a_network_drives(snowball: Any) -> None:
     """Recorded, trained and driven, each too short to drive well: what this holds is that it all fits together."""
     pytest.importorskip("gymnasium")
     pytest.importorskip("Box2D")
-    recorded = snowball("drive", "expert", "-o", "frames", "episodes=2", "steps=160", "--json")
+    recorded = snowball("drive", "expert", "-o", "frames", "episodes=2", "steps=160")
     assert [lap["frames"] for lap in recorded["laps"]] == [40, 40]
-    assert "holds something" in snowball("drive", "expert", "-o", "frames", "--json", code=2)["error"]
+    assert "holds something" in snowball("drive", "expert", "-o", "frames", code=2)["error"]
     snowball("train", "frames", "epochs=2", "-o", "run", *QUICK)
-    done = snowball("drive", "run", "episodes=2", "steps=40", "--json")
-    again = snowball("drive", "run", "episodes=2", "steps=40", "-o", "film.mp4", "--json")
+    done = snowball("drive", "run", "episodes=2", "steps=40")
+    again = snowball("drive", "run", "episodes=2", "steps=40", "-o", "film.mp4")
     assert done["laps"] == again["laps"], "the same tracks give the same laps"
     assert 0 < done["metrics"]["tiles"] < 0.2 and done["metrics"]["mae"] > 0
     assert "Closed loop" in Path("run", "report.html").read_text(encoding="utf-8")
@@ -162,5 +146,5 @@ def test_a_network_drives(snowball: Any) -> None:
 
     with av.open("film.mp4") as film:
         assert film.streams.video[0].frames == 10
-    snowball("train", "digits", "model=linear", "epochs=1", "preflight=false", "-o", "digits", "--json")
-    assert "answers a picture with a number" in snowball("drive", "digits", "--json", code=2)["error"]
+    snowball("train", "digits", "model=linear", "epochs=1", "preflight=false", "-o", "digits")
+    assert "answers a picture with a number" in snowball("drive", "digits", code=2)["error"]

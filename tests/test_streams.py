@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 import snowball
-from snowball.deploy import serve
-from snowball.deploy.serve import ServeSection, build_app
 from snowball.deploy.session import OnnxPredictor
 from snowball.run import Run
+
+from .served import served
 
 KEYS = {
     "steps": 20,
@@ -44,19 +42,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def client(run: Run) -> Iterator[httpx.Client]:
     """A real server on a free port, in a thread, and a client of it."""
     predictor = OnnxPredictor(run.path / "model.onnx", threads=1)
-    with serve._listen(ServeSection(port=0)) as listener:
-        about = {"name": "book", "task": predictor.task.name, "weights": "0123"}
-        app = build_app(predictor, ServeSection(max_concurrency=1, stream_s=5), about)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=20) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(10)
-            assert not thread.is_alive()
+    about = {"name": "book", "task": predictor.task.name, "weights": "0123"}
+    with served(predictor, about, max_concurrency=1, stream_s=5) as client:
+        yield client
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:

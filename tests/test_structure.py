@@ -58,7 +58,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_shared_code_names_no_task() -> None:
-    from snowball.task import tasks
+    from snowball.registry import tasks
 
     names = {name for task in tasks().values() for name in (task.name, task.__name__)}
     for path in ROOT.rglob("*.py"):

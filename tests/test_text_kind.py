@@ -21,7 +21,7 @@ from snowball.kinds._tokenizer import MAX_FILE, MAX_PATTERN, fit_tokenizer, read
 from snowball.kinds._translation_scores import sentence_fault, translation_intervals, translation_scores
 from snowball.kinds.text import BEGIN, END, PAD, TextKind
 from snowball.recipe import Recipe
-from snowball.task import tasks
+from snowball.registry import tasks
 
 TEXTS = ["the cat sat on the mat", "the dog sat on the log", "a dog and a cat", "naïve café"]
 

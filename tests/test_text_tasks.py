@@ -16,8 +16,9 @@ from snowball.collect.prepare import Prepared, prepare
 from snowball.display import Display
 from snowball.finding import BadInput, Finding
 from snowball.recipe import Recipe
+from snowball.registry import tasks
 from snowball.table import Column, Table
-from snowball.task import Task, tasks
+from snowball.task import Task
 
 LANGUAGE, TRANSLATION = tasks()["language-modelling"], tasks()["translation"]
 

@@ -28,11 +28,11 @@ from snowball.kinds._image_augment import ImageAugment
 from snowball.kinds.image import ImageKind
 from snowball.kinds.video import VideoKind, VideoSection
 from snowball.recipe import SHARED, DataSection, Recipe
+from snowball.registry import tasks
 from snowball.rng import SampleRandom
 from snowball.run import CONTROL, Run
 from snowball.storage import read_tensors
 from snowball.table import Part
-from snowball.task import tasks
 from snowball.training.checkpoint import newest_checkpoint
 from snowball.training.train import Interrupted, train
 

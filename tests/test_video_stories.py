@@ -7,29 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
-from snowball.cli import main
 from snowball.deploy.serve import ServeSection, build_app
 from snowball.deploy.session import OnnxPredictor
 
 from .films import moving, write_film
 
-SMALL = ["video.size=16", "video.frames=6", "train.epochs=2", "preflight=false", "--json"]
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; its exit code and the JSON on the last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
+SMALL = ["video.size=16", "video.frames=6", "train.epochs=2", "preflight=false"]
 
 
 def checks(done: dict[str, Any]) -> set[str]:
@@ -46,10 +31,10 @@ def test_a_folder_of_clips(snowball: Any) -> None:
     evaluation = json.loads(Path("run", "evaluation.json").read_text())
     assert set(evaluation["controls"]) == {"single frame"}
     assert "single frame" in Path("run", "report.html").read_text(encoding="utf-8")
-    answers = snowball("predict", "run", "clips/left/0.mp4", "clips/right", "--json")["predictions"]
+    answers = snowball("predict", "run", "clips/left/0.mp4", "clips/right")["predictions"]
     assert len(answers) == 25
-    assert "not a video" in snowball("predict", "run", "clips/left/broken.mp4", "--json", code=2)["error"]
-    snowball("export", "run", "-o", "clips.onnx", "--json")
+    assert "not a video" in snowball("predict", "run", "clips/left/broken.mp4", code=2)["error"]
+    snowball("export", "run", "-o", "clips.onnx")
     app = build_app(OnnxPredictor(Path("clips.onnx"), threads=1), ServeSection(), {"name": "clips"})
     with TestClient(app, base_url="http://127.0.0.1") as client:
         sent = {"content": Path("clips/left/0.mp4").read_bytes(), "headers": {"Content-Type": "video/mp4"}}
@@ -81,6 +66,6 @@ def test_rows_that_are_parts_of_files(snowball: Any) -> None:
 
 
 def test_archives_that_are_classes_and_metadata_that_tells(snowball: Any, shared: Callable[[str], Path]) -> None:
-    found = {one["check"]: one for one in snowball("audit", shared("fight-clips"), "--json")["findings"]}
+    found = {one["check"]: one for one in snowball("audit", shared("fight-clips"))["findings"]}
     assert found["metadata-leak"]["severity"] == "warning"
     assert {"has_audio", "width"} <= set(found["metadata-leak"]["evidence"])
