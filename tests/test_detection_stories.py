@@ -82,8 +82,6 @@ def test_a_file_is_answered_with_boxes_in_its_own_pixels(snowball: Any, trained:
         assert small["label"] in LABELS and 0.1 <= small["score"] <= 1
         scaled = [at * by for at, by in zip(small["box"], (8, 4) * 2, strict=True)]
         assert scaled == pytest.approx(large["box"], abs=0.1)
-            large["box"], abs=0.1
-        )
         x1, y1, x2, y2 = large["box"]
         assert 0 <= x1 < x2 <= SIDE * 8 and 0 <= y1 < y2 <= SIDE * 4
     sure = snowball("predict", "run", "wide.png", "score=0.9")["predictions"][0]["boxes"]
