@@ -7,10 +7,8 @@ overrides what it does differently. Every capability is written against this cla
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -376,6 +374,8 @@ class Task(ABC):
 
 
 def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
+    from .threads import one_core_each
+
     def read(row: int) -> list[Any]:
         try:
             return [kind.read(column.cells[row])]
@@ -385,7 +385,7 @@ def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator
     if kind.fit_rows is None:
         yield from chain.from_iterable(map(read, rows))
         return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # a kind of which few rows are looked at is costly to read
+    with one_core_each() as pool:  # a kind of which few rows are looked at is costly to read
         for start in range(0, len(rows), IN_FLIGHT):
             yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
 

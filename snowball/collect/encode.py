@@ -6,9 +6,7 @@ cannot be read are set aside and named.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
@@ -21,6 +19,7 @@ from ..finding import Finding, GateFailed
 from ..kind import Batch, Kind, Unreadable
 from ..table import Table
 from ..task import Rows, Task, fingerprint
+from ..threads import one_core_each
 from .ragged import RaggedBuilder, RaggedRows, row_lengths
 from .row_file import RowFile
 
@@ -131,7 +130,7 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
         return {**inputs, **targets}, digest, task.facts(given, answer), sketch
 
     numbers = iter(range(len(table)))
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with one_core_each() as pool:
         while chunk := list(islice(numbers, CHUNK)):
             parts = [chunk[start : start + PART] for start in range(0, len(chunk), PART)]
             encoded = pool.map(lambda part: [encode(row) for row in part], parts)

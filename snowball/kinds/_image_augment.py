@@ -6,7 +6,6 @@ What a sample undergoes depends only on (seed, epoch, its index), see rng.py. Sh
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
@@ -19,6 +18,7 @@ from torch import Tensor
 from ..kind import Batch, Follow
 from ..recipe import Section
 from ..rng import SampleRandom
+from ..threads import one_core_each
 
 __all__ = ["ImageAugment", "augment_images"]
 
@@ -195,7 +195,7 @@ def _resize_crops(images: Tensor, crops: list[list[int]]) -> Tensor:
             resized[n : n + 1] = F.interpolate(part, images.shape[2:], mode="bilinear", align_corners=False)
 
     threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads) as pool:
+    with one_core_each(threads) as pool:
         list(pool.map(resize, [range(start, len(crops), threads) for start in range(threads)]))
     return resized
 

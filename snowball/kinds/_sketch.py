@@ -10,6 +10,7 @@ __all__ = ["sketch_pictures"]
 SIDE = 12  # squares each way that a picture is reduced to: what is left after scaling, recoding and small repairs
 LEVELS = 12  # of brightness, between the darkest and the brightest square
 NUMBERS = 32  # in a sketch
+SEEN = 12  # pixels each way that a square is averaged over, at least, where there are more
 FLAT = 16  # grey levels between the darkest and the brightest square below which there is nothing to compare
 FEW = 8  # squares that differ from the background
 _random = np.random.Generator(np.random.Philox(20261125))
@@ -41,5 +42,10 @@ def sketch_pictures(frames: np.ndarray) -> np.ndarray | None:
 
 def _squares(frame: np.ndarray) -> np.ndarray:
     """Mean brightness of SIDE x SIDE squares, flat."""
-    small = Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
+    step = max(1, min(frame.shape[:2]) // (SIDE * SEEN))  # all pixels of 500 x 375 take 1.0 ms (2026-11-25)
+    small = (
+        Image.fromarray(np.ascontiguousarray(frame[::step, ::step]))
+        .resize((SIDE, SIDE), Image.Resampling.BOX)
+        .convert("L")
+    )
     return np.asarray(small, dtype=np.float32).ravel()
