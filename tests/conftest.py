@@ -12,8 +12,23 @@ import pytest
 
 from snowball.cli import main
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # else every worker, and every command that it starts, takes all cores
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ["OMP_NUM_THREADS"] = str(threads)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share what it prepares, and so run in one process; those of the conformance suite by task."""
+    for item in items:
+        task = item.callspec.params.get("task", "") if hasattr(item, "callspec") else ""
+        item.add_marker(
+            pytest.mark.xdist_group(
+                f"{item.path.name} {task}" if item.path.stem == "test_conformance" else item.path.name
+            )
+        )
 
 
 @pytest.fixture(autouse=True, scope="session")
