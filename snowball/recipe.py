@@ -26,6 +26,7 @@ __all__ = [
     "ScheduleSection",
     "Section",
     "TrainSection",
+    "TransferSection",
     "parse_overrides",
     "resolve_key",
 ]
@@ -151,7 +152,28 @@ class ScheduleSection(Section):
     """`step` and `plateau`: the factor of one fall."""
 
 
-SHARED: tuple[type[Section], ...] = (DataSection, ModelSection, TrainSection, OptimSection, ScheduleSection)
+class TransferSection(Section):
+    """Training on from weights that were trained elsewhere."""
+
+    key = "transfer"
+
+    name: Literal["finetune", "features", "full"] = "finetune"
+    """`finetune`: what is below the head learns more slowly. `features`: it rests, in evaluation mode, and what it
+    makes of the rows is computed once where the head comes last, without augmentation. `full`: all learns alike."""
+    init: str | None = None
+    """A run folder, a file (.safetensors, .pt, .pth) or `timm:NAME`. A run's preprocessing comes with its weights."""
+    lower: float = Field(0.1, gt=0, le=1)
+    """`finetune`: the share of the learning rate at the network's first stage; it rises to 1 at the head."""
+    unfreeze: float = Field(0.0, ge=0)
+    """`finetune`: epochs after which the last stage below the head begins to learn; each earlier one as much later."""
+    norm: Literal["train", "frozen"] = "train"
+    """Whether BatchNorm below the head learns statistics of the new data, or keeps those it came with."""
+
+
+SHARED: tuple[type[Section], ...] = (
+    *(DataSection, ModelSection, TrainSection, OptimSection, ScheduleSection),
+    TransferSection,
+)
 _OPTIM_DEFAULTS: Mapping[str, Mapping[str, float]] = {
     "sgd": {"lr": 0.05, "weight_decay": 0.0},
     "adam": {"lr": 1e-3, "weight_decay": 0.0},
@@ -197,6 +219,10 @@ class Recipe:
     @property
     def schedule(self) -> ScheduleSection:
         return self[ScheduleSection]
+
+    @property
+    def transfer(self) -> TransferSection:
+        return self[TransferSection]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_dict() == other.to_dict()

@@ -271,6 +271,14 @@ class Task(ABC):
         """Give a new network weights from elsewhere, where the recipe says so; what is to be said of that."""
         return []
 
+    def head(self, model: nn.Module) -> Sequence[str]:
+        """Names of the modules that make answers of features, which are new where other answers are learned.
+
+        Without a word of the task's own it is the last module with weights, not counting normalisation.
+        """
+        weighted: list[str] = [name for name, module in model.named_modules() if _has_matrix(module)]
+        return weighted[-1:]
+
     @property
     def ordered(self) -> bool:
         """Whether the rows follow one another as in a recording, where neighbours are near copies."""
@@ -371,6 +379,10 @@ class Task(ABC):
         role = next(iter(self.given))
         shown = self.kinds[role].draw(given[role])
         return shown if isinstance(shown, str) else self.answer_kind.draw_on(shown, answer, prediction)
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    return any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
 
 
 def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:

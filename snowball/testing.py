@@ -283,6 +283,21 @@ def _resumes_bit_exactly(bench: Bench) -> None:
         assert not differing, f"{name}: {len(differing)} tensors differ after a resume, e.g. {differing[0]}"
 
 
+@_check("train")
+def _trains_on_from_a_run(bench: Bench) -> None:
+    """With its own run as the beginning and the backbone at rest, all fits, and the head alone is changed."""
+    asked = {"transfer.init": str(bench.run.path), "transfer.name": "features", "train.epochs": 1, "train.steps": 2}
+    keys = {**bench.keys, **asked, "train.preflight": False}
+    run = train(bench.source, keys, output=bench.folder / "transferred", display=Display(quiet=True))
+    (loaded,) = [finding for finding in run.findings() if finding.check == "weights-loaded"]
+    assert not loaded.evidence["new"] and not loaded.evidence["mismatched"], loaded.message
+    before, after = (_tensors(one.path / "model.safetensors") for one in (bench.run, run))
+    changed = [name for name, tensor in after.items() if not torch.equal(tensor, before[name])]
+    head = tuple(f"{part}." for part in bench.task.head(bench.model))
+    assert changed, "nothing was learned"
+    assert all(name.startswith(head) for name in changed), f"{changed[0]} was to rest"
+
+
 @_check("evaluate")
 def _measure_additive(bench: Bench) -> None:
     with torch.no_grad():

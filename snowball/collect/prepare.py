@@ -19,6 +19,7 @@ from ..registry import choose_task, kinds, tasks
 from ..run import Run
 from ..table import Column, Table
 from ..task import Task
+from ..transfer import Source, read_source
 from .audit import audit
 from .encode import Encoded, encode_table, split_fingerprints
 from .read import read_table
@@ -51,12 +52,17 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     values = _unaliased(values, task_type)
     wanted = {key if key.startswith("waive.") else resolve_key(key, types): value for key, value in values.items()}
     preset = _preset(task_type, asked.get("preset"))
-    layers = task_type.defaults(table, {**preset, **wanted}), table.defaults, preset, wanted
+    weights = _source_of_weights(wanted)
+    brought = weights.defaults(task_type) if weights else {}
+    layers = task_type.defaults(table, {**brought, **preset, **wanted}), table.defaults, brought, preset, wanted
     recipe = Recipe.build(task_type.name, types, *layers, {"data.name": data.name})
     table = task_type.arrange(table, recipe)
     columns = task_type.pick_columns(table, recipe)
     splits = _split(task_type, table, columns, recipe)
     schema = task_type.fit(table, recipe, splits["train"].tolist())
+    if weights:
+        schema, found = weights.onto(schema, task_type, wanted)
+        notes += found
     recipe = recipe.replace(task_type.resolve(recipe, schema))
     splits = _chosen(task_type, table, recipe, splits)
     return _encoded(task_type(recipe, schema, table), table, splits, notes, display)
@@ -175,6 +181,17 @@ def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
     full = {_full_key(key): value for key, value in values.items() if not key.startswith("waive.")}
     data = {key: value for key, value in full.items() if key.startswith("data.")}
     return Recipe.build("", (DataSection,), data, {"data.name": _source(source)}).data
+
+
+def _source_of_weights(wanted: dict[str, Any]) -> Source | None:
+    """What `init` names, which becomes absolute where it is a path, so that a run finds it from any folder."""
+    init = wanted.get("transfer.init")
+    if init is None:
+        if "transfer.name" in wanted:
+            raise BadInput(f"transfer={wanted['transfer.name']}: from what? Name a run, a file or timm:NAME with init=")
+        return None
+    wanted["transfer.init"] = _source(str(init))
+    return read_source(wanted["transfer.init"])
 
 
 def _source(source: str) -> str:

@@ -77,6 +77,10 @@ class ObjectDetection(Task):
     def begin(self, model: nn.Module) -> list[Finding]:
         return begin_pretrained(model, self.recipe.model.name)
 
+    def head(self, model: nn.Module) -> list[str]:
+        """All but the backbone, which is what a detector has in common with a classifier."""
+        return [name for name, _ in model.named_children() if name != "backbone"]
+
     @classmethod
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
         if recipe[ImageAugment].mixup or recipe[ImageAugment].cutmix:  # before there is a run folder

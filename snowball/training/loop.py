@@ -26,8 +26,9 @@ from ..rng import SampleRandom, mix
 from ..task import Task
 from .epochs import Epochs, by_length
 from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
+from .transfer import learning_parts, resting_modules
 
-__all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "training_rows"]
+__all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "tensors_under", "training_rows"]
 
 EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
 HELD_BYTES = 2**20  # of batches and outputs that wait to be measured together
@@ -149,8 +150,9 @@ class Trainer:
         self.device = encoded.device
         self.model = model
         self.averaged = copy.deepcopy(model).eval() if self.recipe.train.ema else None
+        self.resting = resting_modules(task, model)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimisers = build_optimisers(model, self.recipe.optim)
+        self.optimisers = build_optimisers(model, self.recipe.optim, learning_parts(task, model))
         self.progress = Progress()
         self.totals = Totals(task)
         self._autocast = self.autocast()
@@ -178,6 +180,8 @@ class Trainer:
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
+            for module in self.resting:
+                module.eval()
             log_every = max(1, self.num_steps // LOGGED_STEPS)
             steps = min(self.steps_per_epoch, self.num_steps - at.epoch * self.steps_per_epoch)  # the last may be short
             for rows in islice(self.epochs.steps(at.epoch), at.step_in_epoch, steps):
@@ -196,7 +200,7 @@ class Trainer:
 
     def _set_lr(self, step: int, val_losses: list[float]) -> float:
         factor = lr_factor(self.recipe.schedule, step, self.num_steps, self.steps_per_epoch, val_losses)
-        return set_lr(self.optimisers, factor)
+        return set_lr(self.optimisers, factor, step // self.steps_per_epoch)
 
     def _update(self, rows: Tensor) -> None:
         """One step of the optimiser over the batches of `rows`; gradients are averaged over all that they count."""
@@ -281,19 +285,20 @@ class Trainer:
 
     def load(self, tensors: dict[str, Tensor], progress: Progress) -> None:
         """Go back to where `tensors()` and `progress` were taken."""
-
-        def named(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-        self.model.load_state_dict(named("model/"))
+        self.model.load_state_dict(tensors_under("model/", tensors))
         if self.averaged is not None:
-            self.averaged.load_state_dict(named("averaged/"))
+            self.averaged.load_state_dict(tensors_under("averaged/", tensors))
         load_optimiser_tensors(self.optimisers, tensors)
-        self.totals.load({name: value.to(self.device) for name, value in named("totals/").items()})
+        self.totals.load({name: value.to(self.device) for name, value in tensors_under("totals/", tensors).items()})
         self.progress = progress
         torch.set_rng_state(tensors["random/cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
+
+
+def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a checkpoint's tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @torch.inference_mode()

@@ -4,42 +4,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..recipe import OptimSection, ScheduleSection
+from .transfer import LearningPart
 
 __all__ = ["build_optimisers", "lr_factor"]
 
 _MUON_ADAMW_SHARE = 0.05  # Muon's own rate suits orthogonal updates of unit size; AdamW's part takes this share of it
 
 
-def build_optimisers(model: nn.Module, recipe: OptimSection) -> list[torch.optim.Optimizer]:
-    """One optimiser, or two for Muon. Each group keeps its peak rate as `peak_lr`; biases and norms never decay."""
-    trainable: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def build_optimisers(
+    model: nn.Module, recipe: OptimSection, parts: Sequence[LearningPart]
+) -> list[torch.optim.Optimizer]:
+    """One optimiser, or two for Muon. Biases and norms never decay.
+
+    Each group keeps its peak rate as `peak_lr`, and the epoch from which it learns as `begins`.
+    """
     assert recipe.lr is not None and recipe.weight_decay is not None  # Recipe.build filled them in
     if recipe.name != "muon":
-        return [_one(recipe.name, trainable, recipe.lr, recipe)]
-    hidden = _hidden_matrices(model)
-    others = [parameter for parameter in trainable if not any(parameter is matrix for matrix in hidden)]
-    built = [_one("adamw", others, recipe.lr * _MUON_ADAMW_SHARE, recipe)] if others else []
-    if hidden:
-        groups: list[dict[str, Any]] = [{"params": hidden, "peak_lr": recipe.lr}]
+        return [_one(recipe.name, parts, recipe.lr, recipe)]
+    hidden = {id(matrix) for matrix in _hidden_matrices(model)}
+    others = [replace(part, parameters=[p for p in part.parameters if id(p) not in hidden]) for part in parts]
+    built = []
+    if any(part.parameters for part in others):
+        built.append(_one("adamw", others, recipe.lr * _MUON_ADAMW_SHARE, recipe))
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "peak_lr": recipe.lr * part.scale, "begins": part.begins}
+        for part in parts
+        if (matrices := [parameter for parameter in part.parameters if id(parameter) in hidden])
+    ]
+    if groups:
         momentum, nesterov = recipe.momentum, recipe.nesterov
         built.append(torch.optim.Muon(groups, recipe.lr, recipe.weight_decay, momentum=momentum, nesterov=nesterov))
     return built
 
 
-def _one(name: str, parameters: list[Tensor], lr: float, recipe: OptimSection) -> torch.optim.Optimizer:
-    decayed = [p for p in parameters if p.dim() >= 2 or not recipe.weight_decay]  # one group is one kernel call
-    plain = [p for p in parameters if p.dim() < 2 and recipe.weight_decay]
-    groups = [
-        {"params": group, "weight_decay": decay, "peak_lr": lr}
-        for group, decay in ((decayed, recipe.weight_decay), (plain, 0.0))
-        if group
-    ]
+def _one(name: str, parts: Sequence[LearningPart], lr: float, recipe: OptimSection) -> torch.optim.Optimizer:
+    groups = []
+    for part in parts:
+        decayed = [p for p in part.parameters if p.dim() >= 2 or not recipe.weight_decay]  # one group, one kernel call
+        plain = [p for p in part.parameters if p.dim() < 2 and recipe.weight_decay]
+        groups += [
+            {"params": group, "weight_decay": decay, "peak_lr": lr * part.scale, "begins": part.begins}
+            for group, decay in ((decayed, recipe.weight_decay), (plain, 0.0))
+            if group
+        ]
     if name == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
         return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
@@ -88,11 +102,11 @@ def _falls(val_losses: Sequence[float], patience: int) -> int:
     return falls
 
 
-def set_lr(optimisers: Sequence[torch.optim.Optimizer], factor: float) -> float:
-    """Give every group its peak rate times `factor`; returns the first group's rate."""
+def set_lr(optimisers: Sequence[torch.optim.Optimizer], factor: float, epoch: float) -> float:
+    """Give every group its peak rate times `factor`, or 0 before its epoch; returns the first group's rate."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
-            group["lr"] = group["peak_lr"] * factor
+            group["lr"] = group["peak_lr"] * factor if epoch >= group["begins"] else 0.0
     first: float = optimisers[0].param_groups[0]["lr"]
     return first
 

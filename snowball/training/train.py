@@ -24,9 +24,10 @@ from ..run import CONTROL, Run
 from ..storage import write_bytes
 from ..task import Task
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from .loop import Trainer, as_rows, seed_everything, training_rows
+from .loop import Trainer, as_rows, seed_everything, tensors_under, training_rows
 from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
 from .preflight import preflight
+from .transfer import begin, cache_features
 
 __all__ = ["Interrupted", "check_data", "train"]
 
@@ -65,7 +66,7 @@ def train(
     if run is None:
         task.recipe = _measured(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
     model = _new_model(task, device)
-    begun = task.begin(model) if checkpoint is None else []
+    begun = begin(task, model) if checkpoint is None else []
     if run is None:
         run = Run.create(output, task.recipe, task.schema, environment(device))
         found = [*begun, *audit_prepared(prepared)]
@@ -75,9 +76,15 @@ def train(
             found = preflight(task, model, encoded, splits["train"])
             display.findings("pre-flight", found, run.recipe.waive)
             run.gate("preflight", found)
-    trainer = Trainer(task, model, encoded, splits)
-    if checkpoint is not None:
-        trainer.load(*load_checkpoint(checkpoint))
+    resumed = load_checkpoint(checkpoint) if checkpoint is not None else None
+    if resumed is not None:
+        model.load_state_dict(tensors_under("model/", resumed[0]))
+    learned, held = cache_features(task, model, encoded, splits) or (task, encoded)
+    trainer = Trainer(learned, model, held, splits)
+    if learned is not task:
+        display.line("features of all rows are computed once; the head alone is trained, without augmentation")
+    if resumed is not None:
+        trainer.load(*resumed)
         display.line(f"going on from {checkpoint}")
     if (padding := trainer.epochs.padding()) is not None:
         display.line(f"batches of similar length: {padding:.1%} of them is padding")
@@ -85,7 +92,7 @@ def train(
     _fit(trainer, run, run.path, display)
     _fit_control(task, run, encoded, splits, display)
     whole = prepared.encoded.to(device)
-    return _finish(run, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
+    return _finish(run, task, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
 
 
 def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
@@ -96,7 +103,7 @@ def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Fi
     encoded = prepared.encoded.to(device)
     encoded, rows = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
     model = _new_model(task, device)
-    found = [*task.begin(model), *audit_prepared(prepared)]
+    found = [*begin(task, model), *audit_prepared(prepared)]
     return found + preflight(task, model, encoded, rows["train"])
 
 
@@ -239,15 +246,21 @@ def _signals(recorder: _Recorder) -> Iterator[None]:
 
 
 def _finish(
-    run: Run, trainer: Trainer, encoded: Encoded, test_rows: torch.Tensor, display: Display, started: float
+    run: Run,
+    task: Task,
+    trainer: Trainer,
+    encoded: Encoded,
+    test_rows: torch.Tensor,
+    display: Display,
+    started: float,
 ) -> Run:
     """Evaluate the best weights on the test split, write the report and, last, the manifest."""
     from ..evaluate import evaluate_rows
 
     if not (run.path / "model.safetensors").is_file():
-        raise BadInput(f"{run.path}: no epoch gave a {trainer.task.metric.name} to choose weights by")
+        raise BadInput(f"{run.path}: no epoch gave a {task.metric.name} to choose weights by")
     model = run.model().to(trainer.device)
-    evaluate_rows(run, trainer.task, model, encoded, test_rows, "test", display)
+    evaluate_rows(run, task, model, encoded, test_rows, "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run

@@ -1,0 +1,146 @@
+"""Training on from given weights: what rests, how fast the rest learns, and features that are computed once.
+
+B rows; D features that a head is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..collect.encode import Encoded
+from ..finding import Finding
+from ..kind import Batch
+from ..rng import SampleRandom
+from ..task import Task
+from ..transfer import load_weights, read_source
+
+__all__ = ["LearningPart", "begin", "cache_features", "learning_parts", "resting_modules"]
+
+STAGES = 3  # parts of a backbone, from its input to its head, that learn at rates of their own
+FEATURE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class LearningPart:
+    """Parameters that learn at a share of the peak rate, from an epoch on."""
+
+    parameters: Sequence[Tensor]
+    scale: float = 1.0
+    begins: float = 0.0
+
+
+def begin(task: Task, model: nn.Module) -> list[Finding]:
+    """Load the weights that the recipe names into a new network, and say what was loaded."""
+    init = task.recipe.transfer.init
+    return task.begin(model) + ([load_weights(model, task.head(model), read_source(init))] if init else [])
+
+
+def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
+    """Modules that stay in evaluation mode. Parameters that are not to learn are switched off."""
+    asked = task.recipe.transfer
+    if asked.init is None:
+        return []
+    head = task.head(model)
+    backbone = [module for name, module in model.named_modules() if not _within(name, head)]
+    if asked.name == "features":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(_within(name, head))
+        parts = {id(model.get_submodule(part)) for part in head}
+        return [module for module in backbone if not any(id(child) in parts for child in module.modules())]
+    if asked.norm == "frozen":
+        return [module for module in backbone if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    return []
+
+
+def _within(name: str, head: Sequence[str]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in head)
+
+
+def learning_parts(task: Task, model: nn.Module) -> list[LearningPart]:
+    """The head at the peak rate, and below it, for `finetune`, stages that learn more slowly and later.
+
+    Of three stages the last learns at `lower` ** (1 / 3) of the rate and the first at `lower`; with `unfreeze=2` the
+    last begins with epoch 2, the first with epoch 6 (Howard and Ruder, 2018, section 3.3).
+    """
+    asked = task.recipe.transfer
+    learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if asked.init is None or asked.name != "finetune":
+        return [LearningPart(list(learning.values()))]
+    head = task.head(model)
+    below = [parameter for name, parameter in learning.items() if not _within(name, head)]
+    parts = [LearningPart([parameter for name, parameter in learning.items() if _within(name, head)])]
+    for depth in range(1, STAGES + 1):  # from the head down
+        first, last = (len(below) * (STAGES - at) // STAGES for at in (depth, depth - 1))
+        parts.append(LearningPart(below[first:last], asked.lower ** (depth / STAGES), asked.unfreeze * depth))
+    return [part for part in parts if part.parameters]
+
+
+def cache_features(
+    task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor]
+) -> tuple[Task, Encoded] | None:
+    """The task on features in place of inputs, where `transfer=features` and the head is what comes last.
+
+    None where it is not: then the backbone runs in every step. The network stays whole; its head alone is called.
+    """
+    if task.recipe.transfer.init is None or task.recipe.transfer.name != "features":
+        return None
+    rows = torch.cat([splits["train"], splits["val"]])
+    head = task.head(model)
+    if len(head) != 1:
+        return None
+    (path,) = head
+    first = _features(task, model, path, encoded.batch(rows[:2]))
+    if first is None or not len(rows):
+        return None
+    key, sample = first
+    num_rows = int(rows.max()) + 1
+    if sample[0].nbytes * num_rows > task.recipe.data.memory_gb * 2**30:
+        return None
+    held = torch.zeros((num_rows, *sample.shape[1:]), dtype=sample.dtype, device=encoded.index_device)
+    for batch in encoded.batches(rows, FEATURE_BATCH):
+        found = _features(task, model, path, batch)
+        if found is None or found[1].shape[1:] != sample.shape[1:]:
+            return None
+        held[batch.index] = found[1].to(held.device)
+    return cast(Task, _HeadAlone(task, path, key)), replace(encoded, inputs={"features": held})
+
+
+@torch.no_grad()
+def _features(task: Task, model: nn.Module, path: str, batch: Batch) -> tuple[str, Tensor] | None:
+    """Name of the one output and what the head is given, (B, D); None where its outputs are not the network's."""
+    given: list[Any] = []
+    hook = model.get_submodule(path).register_forward_hook(lambda _, inputs, output: given.append((inputs, output)))
+    was_training = model.training
+    model.eval()
+    try:
+        outputs = task.forward(model, batch)
+    finally:
+        hook.remove()
+        model.train(was_training)
+    if len(given) != 1 or len(outputs) != 1 or len(given[0][0]) != 1:
+        return None
+    (((features,), answered),) = given
+    ((key, output),) = outputs.items()
+    same = isinstance(answered, Tensor) and answered.shape == output.shape and torch.equal(answered, output)
+    return (key, features.detach().clone()) if same and features.shape[0] == len(batch) else None
+
+
+class _HeadAlone:
+    """A task, of whose network the head is called on features that were computed once. All else is the task's own."""
+
+    def __init__(self, task: Task, path: str, key: str) -> None:
+        self._task, self._path, self._key = task, path, key
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def augment(self, batch: Batch, rng: SampleRandom) -> Batch:
+        return batch
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {self._key: model.get_submodule(self._path)(batch.inputs["features"])}
