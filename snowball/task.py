@@ -148,6 +148,7 @@ class Task(ABC):
         answer_kind = self.kinds[self.answer_role]
         assert isinstance(answer_kind, Answer)
         self.answer_kind: Answer = answer_kind
+        answer_kind.options = self.options
 
     @classmethod
     def section_types(cls) -> tuple[type[Section], ...]:
@@ -190,12 +191,12 @@ class Task(ABC):
         if recipe.data.given:
             named |= dict(zip(cls.given, recipe.data.given.split(","), strict=False))
         picked: dict[str, Column] = {}
-        for role, kind in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
-            name = named.get(role)
+        for role, key in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
+            name, kind = named.get(role), kinds()[key].column_kind()
             taken = {column.name for column in picked.values()} | {n for other, n in named.items() if other != role}
             free = [c for c in table.columns.values() if c.name not in taken]
             matching = [c for c in free if c.kind == kind]
-            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[kind].adopts]
+            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[key].adopts]
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
             picked[role] = table.column(name) if name else matching[0]
@@ -343,6 +344,10 @@ class Task(ABC):
         """Tables and plots for the report."""
         return self.answer_kind.blocks(predictions, answers)
 
+    def playable(self, given: Mapping[str, Any]) -> tuple[str, bytes] | None:
+        """What a page can play of a row: a media type, and the file's bytes."""
+        return next((found for role, value in given.items() if (found := self.kinds[role].playable(value))), None)
+
     def notes(self, given: Mapping[str, Any]) -> list[str]:
         """What a person should know of a row that is to be answered, such as what the network cannot see of it."""
         return [note for role, value in given.items() for note in self.kinds[role].notes(value)]
@@ -414,11 +419,11 @@ _TASKS: dict[str, type[Task]] = {}
 
 
 def choose_task(table: Table) -> type[Task]:
-    """The task that uses the most of a table's columns."""
+    """The task that uses the most of a table's columns; of equals the first by name, a label before words."""
     held = [column.kind for column in table.columns.values()]
 
     def needed(task: type[Task]) -> list[str]:
-        return list({**task.given, task.answer[0]: task.answer[1]}.values())
+        return [kinds()[key].column_kind() for key in {**task.given, task.answer[0]: task.answer[1]}.values()]
 
     def fits(task: type[Task]) -> bool:
         return all(held.count(kind) >= needed(task).count(kind) for kind in needed(task))
