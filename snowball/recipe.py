@@ -238,7 +238,9 @@ class Recipe:
                     continue
                 section, field = resolve_key(written, types).split(".")
                 nested[section][field] = value
-        parts = [{f: value for f, value in nested[section.key].items() if f in section.model_fields} for section in types]
+        parts = [
+            {f: value for f, value in nested[section.key].items() if f in section.model_fields} for section in types
+        ]
         built = [_build_section(section, part) for section, part in zip(types, parts, strict=True)]
         return cls(task, [_with_optim_defaults(section) for section in built], waive)
 

@@ -132,7 +132,11 @@ def evaluate_rows(
         baseline=baseline,
         controls=controls,
         mistakes=mistakes,
-        blocks=[*task.blocks(predictions, answers), *_by_owner(task, source.numbers, predictions, answers), *run.blocks()],
+        blocks=[
+            *task.blocks(predictions, answers),
+            *_by_owner(task, source.numbers, predictions, answers),
+            *run.blocks(),
+        ],
         findings=findings,
         seconds=time.perf_counter() - started,
     )

@@ -114,4 +114,6 @@ def align(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int, int]]
     for at in range(num - 1, -1, -1):
         path[at] = state
         state -= back[at, state]
-    return [(int(held[0]), int(held[-1]) + 1) for k in range(len(tokens)) if len(held := np.flatnonzero(path == 2 * k + 1))]
+    return [
+        (int(held[0]), int(held[-1]) + 1) for k in range(len(tokens)) if len(held := np.flatnonzero(path == 2 * k + 1))
+    ]

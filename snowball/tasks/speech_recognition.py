@@ -61,7 +61,7 @@ class SpeechRecognition(Task):
             "schedule.name": "onecycle",
             "augment.speed": 0.1,
             "augment.gain": 6.0,
-            "augment.snr": 10.0,
+            "augment.snr": 15.0,
             "augment.masked_bands": 2,
             "augment.masked_spans": 2,
         }
@@ -71,9 +71,13 @@ class SpeechRecognition(Task):
         """Of several columns of text, the one whose name says that it holds the words."""
         texts = [name for name, column in table.columns.items() if column.kind == "text"]
         if len(texts) > 1 and recipe.data.answer is None:
-            named = sorted((name for name in texts if name.lower() in WORDS), key=lambda name: WORDS.index(name.lower()))
+            named = sorted(
+                (name for name in texts if name.lower() in WORDS), key=lambda name: WORDS.index(name.lower())
+            )
             if not named:
-                raise BadInput(f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}")
+                raise BadInput(
+                    f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}"
+                )
             recipe = recipe.replace({"data.answer": named[0]})
         return super().pick_columns(table, recipe)
 
@@ -113,7 +117,9 @@ class SpeechRecognition(Task):
         odd = (pace > PACE * usual) | (pace < usual / PACE)
         findings = super().audit(facts)
         if odd.any() and len(pace) >= 10:
-            message = f"{int(odd.sum())} of {len(pace)} recordings are spoken over {PACE:g} times faster or slower than usual"
+            message = (
+                f"{int(odd.sum())} of {len(pace)} recordings are spoken over {PACE:g} times faster or slower than usual"
+            )
             evidence = {"rows": int(odd.sum()), "usual_characters_per_second": round(usual, 1)}
             evidence |= {"fastest": round(float(pace.max()), 1), "slowest": round(float(pace.min()), 1)}
             fix = "listen to them: another's transcript, a header with a wrong rate, or long silence"
