@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -31,7 +30,7 @@ class SoundNetworkSection(Section):
     channels: int = Field(24, ge=4, multiple_of=GROUPS)
     """Channels of the convolutions."""
     stride: int = Field(2, ge=1, le=8)
-    """Frames that become one before the layers over time, a power of 2: fewer is faster, but each character needs one."""
+    """Frames that become one before the layers over time, 1, 2, 4 or 8: more is faster, but a character takes one."""
     width: int = Field(96, ge=8, multiple_of=2)
     """Features of a frame in the layers over time."""
     layers: int = Field(2, ge=1, le=32)

@@ -52,7 +52,7 @@ class TranscriptOptions(Section):
     key = "predict"
 
     beams: int | None = Field(None, ge=1, le=256)
-    """Texts that are kept at every frame. 1: the likeliest token of each frame. Default: 1, with a language model 16."""
+    """Texts that are kept at every frame; 1: the likeliest token of each. Default: 1, with a language model 16."""
     lm: str | None = None
     """The run of a language model of characters, whose opinion counts too."""
     lm_weight: float = Field(0.5, ge=0, le=10)

@@ -50,7 +50,7 @@ def transcript_table(folder: Path, name: str, shown: str) -> Found | None:
     root = _sounds_root(folder)
     if root is None:
         return None
-    sounds = [path for path in scan(root, {s: k for s, k in kind_suffixes().items() if k == SOUND}).files]
+    sounds = scan(root, {suffix: kind for suffix, kind in kind_suffixes().items() if kind == SOUND}).files
     if not sounds:
         return None
     if found := _by_name(root, sounds, name, shown):
@@ -146,9 +146,9 @@ def _listed(folders: Sequence[Path], root: Path, sounds: Sequence[str]) -> dict[
     texts: dict[str, Any] = {}
     for place in sorted(places):
         for entry in sorted(os.listdir(place)):
-            path = place / entry
-            if entry.lower().endswith(_LISTS) and path.is_file() and not is_about(entry) and not is_hidden(entry):
-                texts |= _list_of(path, by_stem)
+            file = place / entry
+            if entry.lower().endswith(_LISTS) and file.is_file() and not is_about(entry) and not is_hidden(entry):
+                texts |= _list_of(file, by_stem)
     if sum(base in texts for base in by_stem.values()) <= MANY * len(by_stem):
         return {}
     if twice:
