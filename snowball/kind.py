@@ -93,6 +93,8 @@ class Kind(ABC):
     sections: ClassVar[tuple[type[Section], ...]] = ()
     suffixes: ClassVar[frozenset[str]] = frozenset()
     """File name endings of this kind, in lower case."""
+    column: ClassVar[str | None] = None
+    """The kind of column that holds it, where that is another: a transcript is text, which a network spells out."""
     words: ClassVar[tuple[str, ...]] = ()
     """What the name of a column of this kind holds, in lower case, where that tells."""
     reads_paths: ClassVar[bool] = True
@@ -115,6 +117,11 @@ class Kind(ABC):
     def __init__(self, recipe: Recipe, state: Mapping[str, Any]) -> None:
         self.recipe = recipe
         self.state = state
+
+    @classmethod
+    def column_kind(cls) -> str:
+        """The kind of the columns that it is read from."""
+        return cls.column or cls.key
 
     @classmethod
     def is_word(cls, column: str) -> bool:
@@ -196,6 +203,10 @@ class Kind(ABC):
         """The raw value as a report shows it: a picture, or text."""
         return str(value)
 
+    def playable(self, value: Any) -> tuple[str, bytes] | None:
+        """What a page can play of a raw value: a media type, and the file's bytes."""
+        return None
+
     @classmethod
     def expand(cls, argument: str) -> Iterable[Any]:
         """The cells that one argument of `snowball predict` names: itself, or the files of a folder, sorted.
@@ -225,6 +236,8 @@ class Answer(Kind):
     """What the best weights are chosen by, on the validation split: something `measure` gives, or `derive`."""
     headline: ClassVar[Metric | None] = None
     """What an evaluation leads with, where that is another: a score that takes finished answers, such as BLEU."""
+    options: Section | None = None
+    """What is asked of answers, where the task has options for it: the task sets it."""
 
     graded: ClassVar[bool] = False
     """Whether the metric moves with every output, as an error does, and not only where a decision tips."""
@@ -309,8 +322,11 @@ class Answer(Kind):
         """Tables and plots that a report shows for this kind of answer."""
         return []
 
-    def chance_loss(self) -> float | None:
-        """The loss of a network that knows nothing yet, or None where no such number is known."""
+    def chance_loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> float | None:
+        """The loss of a network that knows nothing yet, or None where no such number is known.
+
+        It may hang on the batch: where an answer may stand at many places, guessing finds one of them more often.
+        """
         return None
 
     @classmethod

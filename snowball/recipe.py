@@ -3,7 +3,8 @@
 A recipe is made of sections. The sections here belong to every task; a kind or a task declares its own beside its
 code (`Kind.sections`, `Task.sections`), and `Recipe.build` puts them together. A key is written `section.field`;
 the section may be left out where the field stands in one section only (`epochs=5`), and a section's own name stands
-for its field `name` (`model=resnet18`).
+for its field `name` (`model=resnet18`). Sections may share a key, as the augmentations of two kinds do, where their
+fields differ.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class DataSection(Section):
     """The column the model is to answer. Default: the one column of the right kind."""
     group: str | None = None
     """Rows that share this column's value never stand on two sides of a split (a speaker, a patient, a session)."""
+    hold_out: str | None = Field(None, pattern=r"^[^=]+=.+$")
+    """`COLUMN=VALUE`, e.g. `speaker=anna`: the test rows are those with this value, whatever its split says."""
     split: Literal["random", "time"] = "random"
     """`time` takes the last rows for the test and those before them for validation: neighbours of a recording are
     near copies, and drawn at random they would stand on both sides."""
@@ -235,7 +238,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Every value, nested by section, JSON-able. `Recipe.build(task, types, flatten(d))` gives it back."""
-        nested: dict[str, Any] = {kind.key: part.model_dump(mode="json") for kind, part in self._sections.items()}
+        nested: dict[str, Any] = {}
+        for kind, part in self._sections.items():
+            nested.setdefault(kind.key, {}).update(part.model_dump(mode="json"))
         return {"task": self.task, **nested, "waive": self.waive}
 
     def to_yaml(self) -> str:
@@ -259,7 +264,10 @@ class Recipe:
                     continue
                 section, field = resolve_key(written, types).split(".")
                 nested[section][field] = value
-        built = [_build_section(section, nested[section.key]) for section in types]
+        parts = [
+            {f: value for f, value in nested[section.key].items() if f in section.model_fields} for section in types
+        ]
+        built = [_build_section(section, part) for section, part in zip(types, parts, strict=True)]
         return cls(task, [_with_optim_defaults(section) for section in built], waive)
 
 

@@ -50,11 +50,11 @@ def tasks() -> dict[str, type[Task]]:
 
 
 def choose_task(table: Table) -> type[Task]:
-    """The task that uses the most of a table's columns."""
+    """The task that uses the most of a table's columns; of equals the first by name, a label before words."""
     held = [column.kind for column in table.columns.values()]
 
     def needed(task: type[Task]) -> list[str]:
-        return list({**task.given, task.answer[0]: task.answer[1]}.values())
+        return [kinds()[key].column_kind() for key in {**task.given, task.answer[0]: task.answer[1]}.values()]
 
     def fits(task: type[Task]) -> bool:
         return all(held.count(kind) >= needed(task).count(kind) for kind in needed(task))

@@ -144,6 +144,7 @@ class Task(ABC):
         answer_kind = self.kinds[self.answer_role]
         assert isinstance(answer_kind, Answer)
         self.answer_kind: Answer = answer_kind
+        answer_kind.options = self.options
 
     @classmethod
     def section_types(cls) -> tuple[type[Section], ...]:
@@ -195,12 +196,12 @@ class Task(ABC):
         if recipe.data.given:
             named |= dict(zip(cls.given, recipe.data.given.split(","), strict=False))
         picked: dict[str, Column] = {}
-        for role, kind in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
-            name = named.get(role)
+        for role, key in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
+            name, kind = named.get(role), kinds()[key].column_kind()
             taken = {column.name for column in picked.values()} | {n for other, n in named.items() if other != role}
             free = [c for c in table.columns.values() if c.name not in taken]
             matching = [c for c in free if c.kind == kind]
-            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[kind].adopts]
+            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[key].adopts]
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
             picked[role] = table.column(name) if name else matching[0]
@@ -355,6 +356,10 @@ class Task(ABC):
     def blocks(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> list[Block]:
         """Tables and plots for the report."""
         return self.answer_kind.blocks(predictions, answers)
+
+    def playable(self, given: Mapping[str, Any]) -> tuple[str, bytes] | None:
+        """What a page can play of a row: a media type, and the file's bytes."""
+        return next((found for role, value in given.items() if (found := self.kinds[role].playable(value))), None)
 
     def notes(self, given: Mapping[str, Any]) -> list[str]:
         """What a person should know of a row that is to be answered, such as what the network cannot see of it."""

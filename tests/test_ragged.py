@@ -57,10 +57,35 @@ def test_windows_predict_every_entry_but_the_first_once(rows: Rows, size: int, d
     assert predicted == {row: rows[row][1:] for row in picked}
 
 
-def test_more_than_the_budget_is_refused() -> None:
-    builder = RaggedBuilder(2, padding=0, budget=16)
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_more_than_the_budget_stands_in_a_file(shape: tuple[int, ...]) -> None:
+    random = torch.Generator().manual_seed(0)
+    rows = [torch.randint(0, 99, (n, *shape), generator=random, dtype=torch.int16) for n in (5, 0, 1, 2000)]
+    held = []
+    for budget in (16, 1 << 20):
+        builder = RaggedBuilder(len(rows), padding=-7, budget=budget)
+        for number, row in enumerate(rows):
+            builder.put(number, row)
+        held.append(builder.rows())
+    assert [part.on_disk for part in held] == [True, False]
+    for part in held:
+        for picked in ([0, 3], [1], [2, 1, 0]):
+            found = part.index_select(0, torch.tensor(picked))
+            assert found.dtype == torch.int16
+            wanted = torch.nn.utils.rnn.pad_sequence([rows[i] for i in picked], True, padding_value=-7)
+            assert torch.equal(found, wanted)
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(*asked: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    builder = RaggedBuilder(1, padding=0, budget=0)
     builder.put(0, torch.arange(5))
-    with pytest.raises(BadInput, match=r"data\.memory_gb"):
+    with pytest.raises(BadInput, match="No space left"):
         builder.rows()
 
 

@@ -98,11 +98,15 @@ class Encoded:
             return replace(self, device=device)
         moved = []
         for part in (self.inputs, self.targets):
-            if any(isinstance(held, RowFile) for held in part.values()):
+            if any(_on_disk(held) for held in part.values()):
                 return replace(self, device=device)
             moved.append({role: held.to(device) for role, held in part.items() if not isinstance(held, RowFile)})
         shared = {role: moved[0][role] for role, held in self.targets.items() if self.inputs.get(role) is held}
         return replace(self, inputs=moved[0], targets={**moved[1], **shared}, device=device)
+
+
+def _on_disk(held: Held) -> bool:
+    return isinstance(held, RowFile) or (isinstance(held, RaggedRows) and held.on_disk)
 
 
 def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], None] | None = None) -> Encoded:

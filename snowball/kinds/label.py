@@ -162,7 +162,7 @@ class LabelKind(Answer):
     def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
         return 0.0 if prediction["label"] == answer else float(prediction["confidence"])
 
-    def chance_loss(self) -> float:
+    def chance_loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> float | None:
         return math.log(self.num_outputs)
 
     @classmethod

@@ -156,7 +156,7 @@ class NumberKind(Answer):
     def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:
         return abs(float(prediction["value"]) - float(answer))
 
-    def chance_loss(self) -> float:
+    def chance_loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> float | None:
         return float(self.state["chance"])
 
     @classmethod

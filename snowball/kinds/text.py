@@ -343,7 +343,7 @@ class TextKind(Answer):
     def baseline(self) -> dict[str, Any]:
         return {"text": ""}
 
-    def chance_loss(self) -> float:
+    def chance_loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> float | None:
         return math.log(self.num_outputs)
 
     def fault(self, prediction: Mapping[str, Any], answer: Any) -> float:

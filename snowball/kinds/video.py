@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
 from ._image_augment import ImageAugment, augment_images
+from ._part import part_bounds
 from ._pixels import Resize, asked_or_common_size, pixel_state
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
@@ -207,25 +207,11 @@ class VideoKind(Kind):
 
 def _read_part(part: Part) -> Clip:
     """Errors name the file, since the row's place does not."""
+    start, end = part_bounds(part)
     try:
-        start, end = _seconds("start", part.start, 0.0), _seconds("end", part.end, math.inf)
-        if start >= end:
-            raise Unreadable(f"start {start:g} s is not before end {end:g} s")
         return read_clip(Path(part.path), start, end)
     except Unreadable as reason:
         raise Unreadable(f"{Path(part.path).name}: {reason}") from reason
-
-
-def _seconds(name: str, cell: Any, missing: float) -> float:
-    if cell is None or cell == "":
-        return missing
-    try:
-        seconds = float(cell)
-    except (TypeError, ValueError):
-        raise Unreadable(f"{name} {str(cell)[:40]!r} is not a number of seconds") from None
-    if not 0 <= seconds < math.inf:
-        raise Unreadable(f"{name} {cell} is not a number of seconds from 0")
-    return seconds
 
 
 def _clip_of_array(array: np.ndarray) -> Clip:

@@ -78,11 +78,13 @@ def _input_scale(subject: _Subject) -> Iterator[Finding]:
 
 def _initial_loss(subject: _Subject) -> Iterator[Finding]:
     """A network that knows nothing should lose what guessing loses: log C for C classes (Karpathy, 2019)."""
-    expected = subject.task.answer_kind.chance_loss()
-    if expected is None:
-        return
+    task, batch = subject.task, subject.batch
     with torch.no_grad():
-        loss = float(subject.loss(copy.deepcopy(subject.model).train(), subject.batch))
+        outputs = task.forward(copy.deepcopy(subject.model).train(), batch)
+        expected = task.answer_kind.chance_loss(outputs, batch.targets[task.answer_role])
+        if expected is None:
+            return
+        loss = float(task.loss(outputs, batch))
     evidence = {"loss": loss, "expected": expected}
     if not math.isfinite(loss):
         yield Finding(
@@ -141,7 +143,7 @@ def _padding_leak(subject: _Subject) -> Iterator[Finding]:
     batch, task = subject.batch, subject.task
     ragged = {**batch.inputs, **batch.targets}
     lengths = {
-        role: tensor.ne(padding).sum(1)
+        role: tensor.ne(padding).reshape(*tensor.shape[:2], -1).any(2).sum(1)
         for role, tensor in ragged.items()
         if (padding := task.kinds[role].padding) is not None
     }

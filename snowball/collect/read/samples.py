@@ -14,6 +14,7 @@ from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
 from .sample_roads import roads
 from .sample_shapes import SHAPES, shapes
+from .sample_sounds import SPOKEN, TONES, spoken, tones
 from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
@@ -22,6 +23,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}},
     "motion": MOTION,
     "shapes": SHAPES,
+    "spoken": SPOKEN,
+    "tones": TONES,
 }
 """Recipe values that each sample is best served by, as dotted keys."""
 
@@ -85,6 +88,16 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "motion": (
         motion,
         "800 clips of 8 grey frames of 24x24: a blob moves left, right, up or down; no single frame tells which",
+        "computed; no licence needed",
+    ),
+    "tones": (
+        tones,
+        "320 recordings of a tone that rises, falls, stays or trembles",
+        "computed; no licence needed",
+    ),
+    "spoken": (
+        spoken,
+        "400 recordings of one to three of nine words, by a formant synthesiser with eight voices",
         "computed; no licence needed",
     ),
 }

@@ -1,0 +1,135 @@
+"""Speech recognition: audio -> text, spelt over time by CTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from ..design.audio import NETWORKS, SoundNetworkSection, SoundShape, SoundSpeller, stride_of
+from ..design.spectrum import LogMel
+from ..finding import BadInput, Finding
+from ..kinds.audio import PADDING, AudioKind, AudioSection
+from ..kinds.transcript import TranscriptKind, TranscriptOptions
+from ..recipe import Recipe, Section
+from ..table import Column, Table
+from ..task import Task
+
+__all__ = ["SpeechRecognition"]
+
+HEARD_HOURS = 20  # of sound that a training hears in all, epochs within 15 to 200
+TYPICAL_SECONDS = 3.0  # of a recording, before any is read
+WORDS = ("text", "transcript", "transcription", "sentence", "utterance", "words")
+PACE = 3.0  # times faster or slower than usual that somebody speaks
+
+
+class SpeechRecognition(Task):
+    """Outputs `logits` (B, T, tokens) and `frames` (B,)."""
+
+    name = "speech-recognition"
+    given: ClassVar[Mapping[str, str]] = {"audio": "audio"}
+    answer = ("text", "transcript")
+    sections: ClassVar[tuple[type[Section], ...]] = (SoundNetworkSection,)
+    options_type: ClassVar[type[Section] | None] = TranscriptOptions
+    sample = "spoken"
+    quick: ClassVar[Mapping[str, Any]] = {
+        **{"train.epochs": 8, "train.batch_size": 16, "model.dropout": 0.0, "train.ema": 0.9},
+        **{"network.channels": 8, "network.width": 32, "network.layers": 1, "audio.mels": 24, "optim.lr": 0.01},
+    }
+
+    @classmethod
+    def networks(cls) -> dict[str, str]:
+        return NETWORKS
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        name = asked.get("model.name", "auto")
+        seen = int(HEARD_HOURS * 3600 / TYPICAL_SECONDS)
+        return {
+            "model.name": "crnn" if name == "auto" else name,
+            "model.dropout": 0.2,
+            "text.tokens": "char",
+            "network.stride": 2,
+            "train.batch_size": 16,
+            "train.epochs": max(15, min(200, seen // len(table))),
+            "train.clip": 1.0,
+            "train.ema": 0.99,
+            "optim.lr": 0.003,
+            "schedule.name": "onecycle",
+            "augment.speed": 0.1,
+            "augment.gain": 6.0,
+            "augment.snr": 15.0,
+            "augment.masked_bands": 2,
+            "augment.masked_spans": 2,
+        }
+
+    @classmethod
+    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
+        """Of several columns of text, the one whose name says that it holds the words."""
+        texts = [name for name, column in table.columns.items() if column.kind == "text"]
+        if len(texts) > 1 and recipe.data.answer is None:
+            named = sorted(
+                (name for name in texts if name.lower() in WORDS), key=lambda name: WORDS.index(name.lower())
+            )
+            if not named:
+                raise BadInput(
+                    f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}"
+                )
+            recipe = recipe.replace({"data.answer": named[0]})
+        return super().pick_columns(table, recipe)
+
+    @property
+    def _audio(self) -> AudioKind:
+        kind = self.kinds["audio"]
+        assert isinstance(kind, AudioKind)
+        return kind
+
+    @cached_property
+    def _features(self) -> LogMel:
+        asked = self.recipe[AudioSection]
+        return LogMel(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING)
+
+    def model(self) -> nn.Module:
+        recipe, asked = self.recipe, self.recipe[AudioSection]
+        shape = SoundShape(
+            *(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING),
+            *(self.answer_kind.num_outputs, recipe.model.dropout),
+        )
+        return SoundSpeller(recipe.model.name, shape, recipe[SoundNetworkSection])
+
+    def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """A transcript that does not fit into its sound is refused: no alignment could spell it."""
+        inputs, targets = super().encode(given, answer)
+        assert isinstance(self.answer_kind, TranscriptKind)
+        frames = self._features.frames(len(inputs["audio"]))
+        self.answer_kind.check_fits(targets["text"], -(-frames // stride_of(self.recipe[SoundNetworkSection])))
+        return inputs, targets
+
+    def audit(self, facts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
+        """Also recordings that are far too long or short for what is said in them."""
+        seconds = np.array([fact["seconds"] for fact in facts["audio"]])
+        characters = np.array([max(1, fact["characters"]) for fact in facts["text"]])
+        pace = characters / seconds
+        usual = float(np.median(pace)) if len(pace) else 1.0
+        odd = (pace > PACE * usual) | (pace < usual / PACE)
+        findings = super().audit(facts)
+        if odd.any() and len(pace) >= 10:
+            message = (
+                f"{int(odd.sum())} of {len(pace)} recordings are spoken over {PACE:g} times faster or slower than usual"
+            )
+            evidence = {"rows": int(odd.sum()), "usual_characters_per_second": round(usual, 1)}
+            evidence |= {"fastest": round(float(pace.max()), 1), "slowest": round(float(pace.min()), 1)}
+            fix = "listen to them: another's transcript, a header with a wrong rate, or long silence"
+            findings.append(Finding("odd-pace", "warning", message, evidence, fix))
+        return findings
+
+    def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """When words are said, in seconds of that very recording."""
+        seconds = given["audio"].seconds
+        words = [
+            {**word, **{key: round(word[key] * seconds, 3) for key in ("start", "end")}} for word in answer["words"]
+        ]
+        return {**answer, "words": words}
