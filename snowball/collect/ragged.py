@@ -1,4 +1,7 @@
-"""Rows of unequal length as one flat tensor: what text is encoded to. L entries in the longest row of a batch."""
+"""Rows of unequal length as one flat tensor: what text and scenes are encoded to.
+
+L entries in the longest row of a batch; an entry is one number, or a tensor of one shape for all.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +40,15 @@ class RaggedRows:
         return RaggedRows(self.flat.to(device), self.starts.to(device), self.lengths.to(device), self.padding)
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
-        """(B, L) int64: the rows with these numbers, padded to the longest of them."""
+        """(B, L, ...): the rows with these numbers, padded to the longest of them; whole numbers as int64."""
         starts, lengths = self.starts[rows], self.lengths[rows]
         inside = torch.arange(int(lengths.max()) if len(rows) else 0, device=self.device)  # (L,)
         held = inside < lengths[:, None]
-        values = self.flat[(starts[:, None] + inside) * held].long()
-        return values if bool(held.all()) else values.masked_fill(~held, self.padding)
+        values = self.flat[(starts[:, None] + inside) * held]
+        values = values if values.is_floating_point() else values.long()
+        if bool(held.all()):
+            return values
+        return values.masked_fill(~held[(..., *[None] * (values.dim() - 2))], self.padding)
 
     def windows(self, size: int, rows: Tensor) -> tuple[RaggedRows, Tensor]:
         """These rows cut into windows of `size` + 1 entries at most, and the row (W,) that each is from.
@@ -71,18 +77,19 @@ class RaggedBuilder:
 
     def put(self, row: int, value: Tensor) -> None:
         self._lengths[row] = len(value)
-        self._waiting.append(value.to(torch.int32))
-        self._held += len(value)
+        self._waiting.append(value if value.is_floating_point() else value.to(torch.int32))
+        self._held += self._waiting[-1].nbytes
         if len(self._waiting) >= BLOCK // 64:
             self._join()
 
     def _join(self) -> None:
-        self._joined.append(torch.cat(self._waiting) if self._waiting else torch.zeros(0, dtype=torch.int32))
+        if self._waiting or not self._joined:
+            self._joined.append(torch.cat(self._waiting) if self._waiting else torch.zeros(0, dtype=torch.int32))
         self._waiting = []
-        if self._held * 4 > self._budget:
+        if self._held > self._budget:
             raise BadInput(
-                f"{self._held:,} encoded entries take more than data.memory_gb={self._budget / 2**30:g}: raise it,"
-                " or give less text"
+                f"{self._held:,} bytes of encoded rows are more than data.memory_gb={self._budget / 2**30:g}: raise it,"
+                " or give less"
             )
 
     def rows(self) -> RaggedRows:
