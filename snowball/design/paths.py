@@ -1,8 +1,8 @@
 """Networks that predict paths: each agent's past in a frame of its own, what the others do, K futures at once.
 
-Shapes: B rows, A agents, T observed and F predicted frames, K futures, D width, H heads, E = D / H. Everything an agent
-is told of itself and of others is turned into its own frame (origin where it is, x the way it came), and what it answers
-is turned back: turning or moving a scene turns and moves the answer, and nothing else.
+Shapes: B rows, A agents, T observed and F predicted frames, K futures, D width, H heads, E = D / H. Everything an
+agent is told of itself and of others is turned into its own frame (origin where it is, x the way it came), and what it
+answers is turned back: turning or moving a scene turns and moves the answer, and nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOBODY = -1e4  # added to the scores of who is not there
 
 @dataclass(frozen=True)
 class PathShape:
-    """Sizes of a network, and what the data taught: `unit`, a usual way in one frame, and `anchors` (K, F, 2) in units."""
+    """Sizes of a network, and what the data taught: `unit`, a usual way in one frame; `anchors` (K, F, 2) in units."""
 
     unit: float
     anchors: Sequence[Sequence[Sequence[float]]]
@@ -127,7 +127,7 @@ def _pairs(last: Tensor, velocity: Tensor, turn: Tensor) -> Tensor:
     between = _turned(last[:, None] - last[:, :, None], turn)  # (B, A, A, 2)
     moving = _turned(velocity[:, None] - velocity[:, :, None], turn)
     speed = (moving**2).sum(-1).clamp(min=1e-6)
-    when = (-(between * moving).sum(-1) / speed).clamp(0, SOON)  # frames
+    when = (-(between * moving).sum(-1) / speed).clamp(0.0, SOON)  # frames
     nearest = between + moving * when[..., None]
     far = (between**2).sum(-1).clamp(min=1e-6).sqrt()
     close = (nearest**2).sum(-1).clamp(min=1e-6).sqrt()

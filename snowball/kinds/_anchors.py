@@ -49,11 +49,11 @@ def _spread(flat: np.ndarray, num: int, random: np.random.Generator) -> np.ndarr
 def _apart(flat: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """(N, K) squared distances."""
     squares: np.ndarray = (flat**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * flat @ centres.T
-    return np.maximum(squares, 0.0)
+    return np.asarray(np.maximum(squares, 0.0))
 
 
 def _beyond(scene: Scene) -> np.ndarray:
-    """(agents, F, 2): where judged agents went, less where constant velocity would have led them, in their own frames."""
+    """(agents, F, 2): where judged agents went, less where constant velocity leads, in their own frames."""
     positions = scene.positions[scene.complete]
     last = positions[:, scene.observed - 1]
     velocity = last - positions[:, scene.observed - 2]

@@ -108,15 +108,16 @@ def constant_velocity(scene: Scene, ahead: int, num: int) -> dict[str, Any]:
     """
     agents = np.flatnonzero(scene.asked)
     last, before = (scene.positions[agents, scene.observed - back] - scene.origin for back in (1, 2))  # (A, 2)
-    turns = np.deg2rad(FAN) * np.array(sorted((NormalDist().inv_cdf((i + 0.5) / num) for i in range(num)), key=abs))
+    shares = [NormalDist().inv_cdf((i + 0.5) / num) for i in range(num)]
+    turns = np.deg2rad(FAN) * np.array(sorted(shares, key=abs))
     turns[0] = 0.0
     cos, sin = np.cos(turns), np.sin(turns)
     turned = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)  # (K, 2, 2)
     speed = np.einsum("kij,aj->aki", turned, last - before)
     futures = last[:, None, None] + speed[:, :, None] * np.arange(1, ahead + 1)[:, None]  # (A, K, F, 2)
-    shares = [1 / num] * num
+    equal = [1 / num] * num
     paths = [
-        {"agent": int(agent), "futures": future.tolist(), "probabilities": shares}
+        {"agent": int(agent), "futures": future.tolist(), "probabilities": equal}
         for agent, future in zip(agents, futures, strict=True)
     ]
     return {"paths": paths}

@@ -43,7 +43,8 @@ class Scene:
 
         float32 would round a map's coordinates of millions of metres to half a metre.
         """
-        return np.floor(self.positions[0, self.observed - 1])
+        place: np.ndarray = np.floor(self.positions[0, self.observed - 1])
+        return place
 
     @property
     def asked(self) -> np.ndarray:
@@ -144,4 +145,5 @@ def _notes(recording: Recording, end: int) -> Iterator[str]:
         yield faults[0] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
     last = max(track.end for track in recording.tracks)
     if last > end:
-        yield f"frames after {recording.first + (end - 1) * recording.step:g} are passed over: nobody is seen long enough"
+        frame = recording.first + (end - 1) * recording.step
+        yield f"frames after {frame:g} are passed over: nobody is seen long enough in them"

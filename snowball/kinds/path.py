@@ -36,6 +36,7 @@ MAX_BYTES = 1 << 30  # of a file of tracks
 SPREAD = 0.05  # share of the loss that all futures have, so that none dies; the rest is the best one's
 LAST = 0.5  # weight of the last frame beside the mean of all
 CHOICE = 0.1  # weight of the cross-entropy of which future it will be
+SHARPNESS = 0.1  # of the error: futures that are so much worse than the best count for a third of it in that choice
 
 
 class PathSection(Section):
@@ -148,7 +149,7 @@ class PathKind(Answer):
         return self._section.futures
 
     def scene(self, value: Scene | Recording) -> Scene:
-        """What is looked at of a raw value: of a recording its last frames. Raises Unreadable where they are too few."""
+        """What is looked at of a raw value: a recording's last frames. Raises Unreadable where they are too few."""
         return value if isinstance(value, Scene) else last_scene(value, self._section.observed)
 
     def encode(self, value: Scene | Recording) -> Tensor:
@@ -221,16 +222,17 @@ class PathKind(Answer):
         return apart, target[:, :, :, 2].amin(2) > 0
 
     def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
-        """Winner takes all: the future nearest to what came is drawn to it, and made the likely one.
+        """Winner takes all: the future nearest to what came is drawn to it; near ones are made the likely ones.
 
-        The hard EM of a mixture whose K means are the futures. All others are drawn to it a little (Rupprecht et al.,
-        "Learning in an Uncertain World", 2017), or futures that never win would never move.
+        About the EM of a mixture whose K means are the futures, with hard assignments for the means and soft ones for
+        the shares. All futures are drawn to what came a little (Rupprecht et al., "Learning in an Uncertain World",
+        2017), or those that never win would never move.
         """
         apart, judged = self._apart(outputs, target)
         apart = apart / (self.state["unit"] * apart.shape[3] / 2)
         error = apart.mean(3) + LAST * apart[..., -1]  # (B, A, K)
-        best, which = error.min(2)
-        likely = outputs["logits"].float().log_softmax(2).gather(2, which[..., None])[..., 0]
+        best = error.amin(2)
+        likely = (outputs["logits"].float().log_softmax(2) * (-error.detach() / SHARPNESS).softmax(2)).sum(2)
         each = (1 - SPREAD) * best + SPREAD * error.mean(2) - CHOICE * likely  # (B, A)
         mean: Tensor = torch.where(judged, each, 0.0).sum() / judged.sum().clamp(min=1)
         return mean

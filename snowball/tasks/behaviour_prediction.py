@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ __all__ = ["BehaviourPrediction", "PathNetworkSection"]
 MANY = 20  # recordings from which whole ones are held out; of fewer, their last windows
 ALONE = "alone"
 SHOWN = 20
-SHOWN_ROWS = 400_000  # windows that a training on a small table shows in all
+SHOWN_AGENTS = 400_000  # futures that a training shows in all
 
 
 class PathNetworkSection(Section):
@@ -62,6 +62,9 @@ class BehaviourPrediction(Task):
         name = asked.get("model.name", "auto")
         if name != "auto" and name not in PATH_NETWORKS:
             raise BadInput(f"model={name}: not one of {', '.join(PATH_NETWORKS)}{nearest(str(name), PATH_NETWORKS)}")
+        length = int(asked.get("path.observed", 8)) + int(asked.get("path.predicted", 12))
+        recordings = table.columns[next(iter(table.columns))].cells
+        futures = sum(max(0, len(track.points) - length + 1) for one in recordings for track in one.tracks)
         return {
             "model.name": "gru" if name == "auto" else name,
             "data.split": "random" if len(table) >= MANY else "time",
@@ -69,7 +72,7 @@ class BehaviourPrediction(Task):
             "schedule.warmup": 0.1,
             "optim.lr": 0.003,
             "train.batch_size": 32,
-            "train.epochs": 40,
+            "train.epochs": max(10, min(60, SHOWN_AGENTS // max(1, futures))),
             "train.ema": 0.99,
         }
 
@@ -91,7 +94,8 @@ class BehaviourPrediction(Task):
             longest = max((len(t.points) for r in recordings for t in r.tracks), default=0)
             raise BadInput(
                 f"{table.name}: no agent is seen in {section.observed + section.predicted} frames on end"
-                f" (path.observed={section.observed} and path.predicted={section.predicted}); the longest track has {longest}"
+                f" (path.observed={section.observed}, path.predicted={section.predicted}); the longest track has"
+                f" {longest}"
             )
         by_time = recipe.data.split == "time"
         found.sort(key=lambda one: one[:2] if by_time else (one[1], one[0]))
@@ -149,6 +153,11 @@ class BehaviourPrediction(Task):
         if section.width % section.heads:
             raise BadInput(f"network.heads={section.heads} does not divide network.width={section.width}")
         return {}
+
+    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
+        """Of constant velocity, which the most likely future is to beat; over K, of as many directions around it."""
+        assert isinstance(self.answer_kind, PathKind)
+        return self.answer_kind.constant_scores(answers)
 
     def audit(self, facts: Mapping[str, Any]) -> list[Finding]:
         return [*self.kinds["past"].audit(facts["past"]), *self._shared_frames()]

@@ -86,7 +86,7 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     ),
     "crossing": (
         crossing,
-        "300 scenes of two or three walkers who give way to each other; 8 frames seen, 12 to predict",
+        "600 scenes of two or three walkers who give way to each other; 8 frames seen, 12 to predict",
         "computed; no licence needed",
     ),
     "motion": (

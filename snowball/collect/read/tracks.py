@@ -1,4 +1,4 @@
-"""Files of tracks into a table: a recording a row, from one file, or from a folder of them, or of train, val and test."""
+"""Files of tracks into a table, a recording a row: one file, a folder, or folders called train, val and test."""
 
 from __future__ import annotations
 
@@ -116,6 +116,6 @@ def _gate(name: str, recordings: Sequence[Recording], findings: Sequence[Finding
     total = sum(recording.num_points for recording in recordings)
     if len(bad) > max_bad * total:
         raise GateFailed(
-            f"{name}: {len(bad)} of {total} rows are no points, more than data.max_bad={max_bad:g}; the first: {bad[0]}",
+            f"{name}: {len(bad)} of {total} rows are no points, more than data.max_bad={max_bad:g}; e.g. {bad[0]}",
             findings,
         )
