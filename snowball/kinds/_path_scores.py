@@ -130,7 +130,11 @@ def path_blocks(
     ahead = answers[0].ahead
     straight = [constant_velocity(answer, ahead, 1) for answer in answers]
     fan = [constant_velocity(answer, ahead, num) for answer in answers]
-    kinds = {"this network": predictions, "constant velocity": straight, f"in {num} directions": fan}
+    kinds: dict[str, Sequence[Mapping[str, Any]]] = {
+        "this network": predictions,
+        "constant velocity": straight,
+        f"in {num} directions": fan,
+    }
     scores = {name: agent_scores(told, answers, miss, close) for name, told in kinds.items()}
     own, rows = scores["this network"]
     table = [[name, *mean_scores(found).values()] for name, (found, _) in scores.items()]

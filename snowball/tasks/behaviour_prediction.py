@@ -51,7 +51,11 @@ class BehaviourPrediction(Task):
     answer = ("future", "path")
     sections: ClassVar[tuple[type[Section], ...]] = (PathNetworkSection,)
     sample = "crossing"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 6, "network.width": 32, "optim.lr": 0.005}
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 4,
+        "network.width": 32,
+        "train.preflight": False,  # a check of its own runs it
+    }
 
     @classmethod
     def networks(cls) -> dict[str, str]:
