@@ -91,7 +91,7 @@ def score_intervals(scores: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[
     drawn = []
     for _ in range(DRAWS):
         times = np.bincount(random.integers(num, size=num), minlength=num)
-        drawn.append(sums @ times / max(1.0, counts @ times))
+        drawn.append(sums @ times / max(1.0, float(counts @ times)))
     low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(scores)}
 
@@ -108,8 +108,9 @@ def constant_velocity(scene: Scene, ahead: int, num: int) -> dict[str, Any]:
     """
     agents = np.flatnonzero(scene.asked)
     last, before = (scene.positions[agents, scene.observed - back] - scene.origin for back in (1, 2))  # (A, 2)
-    shares = [NormalDist().inv_cdf((i + 0.5) / num) for i in range(num)]
-    turns = np.deg2rad(FAN) * np.array(sorted(shares, key=abs))
+    normal = NormalDist()
+    quantiles = np.array([normal.inv_cdf((i + 0.5) / num) for i in range(num)])
+    turns = np.deg2rad(FAN) * quantiles[np.argsort(np.abs(quantiles), kind="stable")]
     turns[0] = 0.0
     cos, sin = np.cos(turns), np.sin(turns)
     turned = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)  # (K, 2, 2)

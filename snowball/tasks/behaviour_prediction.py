@@ -22,7 +22,7 @@ from ..task import Control, Schema, Task
 
 __all__ = ["BehaviourPrediction", "PathNetworkSection"]
 
-MANY = 20  # recordings from which whole ones are held out; of fewer, their last windows
+MANY = 6  # recordings from which whole ones are held out; of fewer, their last windows
 ALONE = "alone"
 SHOWN = 20
 SHOWN_AGENTS = 400_000  # futures that a training shows in all
