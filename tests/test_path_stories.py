@@ -168,6 +168,21 @@ def test_what_is_wrong_is_named_and_nothing_is_lost(snowball: Any, tmp_path: Pat
     assert "20 frames on end" in snowball("audit", "short.csv", "--json", code=2)["error"]
 
 
+def test_traffic_is_recorded_and_learned(snowball: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("highway_env")
+    for folder in ("one", "two"):
+        snowball("data", "highway", "-o", folder, "scenes=6", "frames=21", "vehicles=4", "--json")
+    assert Path("one/tracks.csv").read_bytes() == Path("two/tracks.csv").read_bytes(), "the same traffic twice"
+    done = snowball("audit", "one", "--json")
+    assert done["summary"]["splits"] == {"train": 8, "val": 2, "test": 2} and not done["findings"]
+    assert "holds something" in snowball("data", "highway", "-o", "one", "--json", code=2)["error"]
+    assert "where to?" in snowball("data", "highway", "--json", code=2)["error"]
+    import sys
+
+    monkeypatch.setitem(sys.modules, "highway_env.road.road", None)
+    assert 'pip install "snowball[sim]"' in snowball("data", "highway", "-o", "three", "--json", code=2)["error"]
+
+
 def test_the_shared_folds_have_the_known_numbers(shared: Callable[[str], Path]) -> None:
     """Windows and walkers of the test recordings as Social-GAN's protocol counts them."""
     from snowball.kinds._scene import find_windows
