@@ -17,12 +17,15 @@ from pydantic_core import PydanticUndefined
 
 from snowball.deploy.serve import ServeSection
 from snowball.drive.closed_loop import DriveSection
+from snowball.drive.traffic import TrafficSection
 from snowball.recipe import SHARED, Section
 from snowball.registry import tasks
 from snowball.testing import check_task, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = re.compile(r"(<!-- grid -->\n).*?(<!-- /grid -->)", re.DOTALL)
+
+VERBS = {"serve": ServeSection, "drive": DriveSection, "data highway": TrafficSection}
 
 HEADER = """# The recipe, key by key
 
@@ -81,9 +84,9 @@ def recipe_reference() -> str:
             lines += rows(task.options_type)
         for name, values in task.presets.items():
             lines += [f"`preset={name}` is " + ", ".join(f"`{key}={value}`" for key, value in values.items()) + ".", ""]
-    return "\n".join(
-        [*lines, "# For `snowball serve`", "", *rows(ServeSection), "# For `snowball drive`", "", *rows(DriveSection)]
-    )
+    for verb, section in VERBS.items():
+        lines += [f"# For `snowball {verb}`", "", *rows(section)]
+    return "\n".join(lines)
 
 
 def write_grid() -> None:

@@ -195,6 +195,8 @@ def _drive(words: Words, display: Display) -> dict[str, Any]:
 def _data(words: Words, display: Display) -> dict[str, Any]:
     from .collect.read import list_sources
 
+    if words.words[:1] == ["highway"]:
+        return _highway(words, display)
     if words.words:
         return _convert(words, display)
 
@@ -202,6 +204,17 @@ def _data(words: Words, display: Display) -> dict[str, Any]:
     for name, about, origin in sources:
         display.line(f"{name:15} {about}; {origin}")
     return {"data": {name: {"about": about, "origin": origin} for name, about, origin in sources}}
+
+
+def _highway(words: Words, display: Display) -> dict[str, Any]:
+    from .drive.traffic import TrafficSection, record_traffic
+    from .recipe import Recipe, parse_overrides
+
+    words.one("SOURCE")
+    if words.output is None:
+        raise BadInput(f"where to? {VERBS['data'][1]}")
+    section = Recipe.build("", (TrafficSection,), parse_overrides(words.pairs))[TrafficSection]
+    return record_traffic(section, words.output, display)
 
 
 def _convert(words: Words, display: Display) -> dict[str, Any]:
@@ -258,8 +271,8 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     ),
     "data": (
         _data,
-        "snowball data | snowball data convert DATA -o FOLDER form=coco|voc|yolo",
-        "the data sets there are, or boxes in another form",
+        "snowball data | snowball data convert DATA -o FOLDER form=coco|voc|yolo | snowball data highway -o FOLDER",
+        "the data sets there are, boxes in another form, or recorded traffic",
     ),
     "models": (_models, "snowball models", "the networks there are"),
 }

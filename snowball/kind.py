@@ -218,9 +218,12 @@ class Kind(ABC):
             return [argument]
         return sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in cls.suffixes and file.is_file())
 
+    nested: ClassVar[bool] = False
+    """Whether a JSON field may hold a list in place of a text."""
+
     @classmethod
-    def from_request(cls, value: bytes | str) -> Any:
-        """A cell from a request: the bytes of an upload, or the text of a JSON field. Raises Unreadable."""
+    def from_request(cls, value: Any) -> Any:
+        """A cell from a request: the bytes of an upload, or what a JSON field holds. Raises Unreadable."""
         return value
 
     widget: ClassVar[str] = "text"
@@ -234,6 +237,10 @@ class Answer(Kind):
 
     metric: ClassVar[Metric]
     """What the best weights are chosen by, on the validation split: something `measure` gives, or `derive`."""
+    baseline_name: ClassVar[str] = "one constant answer"
+    """What `baseline` is, in a few words."""
+    counted: ClassVar[str] = "tokens"
+    """What a row holds many of, where rows of this kind differ in length."""
     headline: ClassVar[Metric | None] = None
     """What an evaluation leads with, where that is another: a score that takes finished answers, such as BLEU."""
     options: Section | None = None

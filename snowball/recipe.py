@@ -53,6 +53,8 @@ class DataSection(Section):
     """The column the model sees. Default: the one column of the right kind."""
     answer: str | None = None
     """The column the model is to answer. Default: the one column of the right kind."""
+    fold: str | None = None
+    """Of a source that is a folder of folds, each of which holds train and test: the one to take."""
     group: str | None = None
     """Rows that share this column's value never stand on two sides of a split (a speaker, a patient, a session)."""
     hold_out: str | None = Field(None, pattern=r"^[^=]+=.+$")

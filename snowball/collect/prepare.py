@@ -91,7 +91,8 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     asked = run.recipe.data
     notes: list[Finding] = []
     table = read_table(
-        asked.model_copy(update={"name": _source(source), "root": None, "group": None, "hold_out": None}), notes.append
+        asked.model_copy(update={"name": _source(source), "root": None, "fold": None, "group": None, "hold_out": None}),
+        notes.append,
     )
     run.task_type.pick_columns(table, run.recipe)
     table = run.task_type.arrange(table, run.recipe)

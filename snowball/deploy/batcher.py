@@ -26,8 +26,8 @@ from ..task import Task
 __all__ = ["Batcher", "Metrics", "Predictions", "QueueFull", "accepted", "check_names", "readable"]
 
 BUSY = "too many predictions in progress: try again"
-Cells = dict[str, bytes | str]
-"""role -> the bytes of an upload or the text of a field, not yet read"""
+Cells = dict[str, Any]
+"""role -> the bytes of an upload, the text of a field, or a list where its kind takes one; not yet read"""
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
 
@@ -80,7 +80,7 @@ def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
             raise HTTPException(400, f"an input is an object: {{{form}}}")
         check_names(one, task)
         for role, cell in one.items():
-            if not isinstance(cell, str):
+            if not isinstance(cell, str) and not (task.kinds[role].nested and isinstance(cell, list)):
                 raise HTTPException(400, f"{role}: not a string (a file is sent base64 encoded)")
     return inputs
 

@@ -272,7 +272,7 @@ def _against_others(
     metric = task.headline
     score = scores[metric.name]
     bound = score.low if metric.best == "max" else score.high
-    others = [("no-better-than-baseline", "one constant answer", baseline[metric.name])]
+    others = [("no-better-than-baseline", task.answer_kind.baseline_name, baseline[metric.name])]
     others += [
         ("no-better-than-control", f"the {name} network", reached[metric.name]) for name, reached in controls.items()
     ]

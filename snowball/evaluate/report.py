@@ -103,6 +103,7 @@ def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
         "metric": metric,
         "main": main,
         "baseline": baseline,
+        "baseline_name": run.task().answer_kind.baseline_name,
         "gauge": _gauge(main, baseline),
         "verdict": verdict(one.finding for one in found if one.finding.check not in waive),
         "found": found,

@@ -238,8 +238,9 @@ class Trainer:
         num_rows = len(self.splits["train"]) * steps / self.steps_per_epoch
         speed = {"seconds": seconds, "val_seconds": time.perf_counter() - started}
         speed |= {"ms_per_step": 1000 * seconds / max(1, steps), "samples_per_second": num_rows / seconds}
-        if self.task.answer_kind.padding is not None:  # a row holds many answers: tokens
-            speed["tokens_per_second"] = self.totals.counted() * steps / at.step_in_epoch / seconds
+        kind = self.task.answer_kind
+        if kind.padding is not None:  # a row holds many answers
+            speed[f"{kind.counted}_per_second"] = self.totals.counted() * steps / at.step_in_epoch / seconds
         metric = self.task.metric
         value, loss = validated[metric.name], validated["loss"]
         better = metric.better(value, at.best) or (value == at.best and loss < at.best_loss)

@@ -192,7 +192,9 @@ class _Recorder:
         self._saved = time.monotonic()
         self._metric = name = trainer.task.metric.name
         self._epochs = trainer.num_epochs
-        rate = "samples/s" if trainer.task.answer_kind.padding is None else "tokens/s"
+        kind = trainer.task.answer_kind
+        self._rate = f"{kind.counted}_per_second"
+        rate = "samples/s" if kind.padding is None else f"{kind.counted}/s"
         display.line(_columns(["epoch", "loss", name, "val_loss", f"val_{name}", "ms/step", rate, "lr"]))
 
     def stepped(self, trainer: Trainer, rows: int) -> None:
@@ -206,7 +208,7 @@ class _Recorder:
         if row["event"] == "epoch":
             name = self._metric
             values = [f"{row[key]:.4f}" for key in ("loss", name, "val_loss", f"val_{name}")]
-            rate = row.get("tokens_per_second", row["samples_per_second"])
+            rate = row.get(self._rate, row["samples_per_second"])
             speed = [f"{row['ms_per_step']:.2f}", f"{rate:.0f}", f"{row['lr']:.2e}"]
             done = f"{row['epoch'] + 1}/{self._epochs}"
             self._display.line(_columns([done, *values, *speed]) + (" best" if row["best"] else ""))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...finding import BadInput
 from ...table import Column, Table
+from .sample_crossing import CROSSING, crossing
 from .sample_motion import MOTION, motion
 from .sample_numbers import numbers
 from .sample_roads import roads
@@ -21,6 +22,7 @@ __all__ = ["DEFAULTS", "SAMPLES"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}},
+    "crossing": CROSSING,
     "motion": MOTION,
     "shapes": SHAPES,
     "spoken": SPOKEN,
@@ -83,6 +85,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "shapes": (
         shapes,
         "400 pictures of circles, squares and triangles, 64x64, each with its box",
+        "computed; no licence needed",
+    ),
+    "crossing": (
+        crossing,
+        "600 scenes of two or three walkers who give way to each other; 8 frames seen, 12 to predict",
         "computed; no licence needed",
     ),
     "motion": (

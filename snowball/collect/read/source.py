@@ -23,6 +23,7 @@ from .media import TEXT, is_about, kind_suffixes
 from .samples import SAMPLES
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
 from .texts import read_text_folder, read_text_path
+from .tracks import track_table
 from .transcripts import transcript_table
 
 __all__ = ["list_sources", "read_table"]
@@ -95,9 +96,13 @@ def _unknown(source: str, path: Path) -> str:
 def _read_path(path: Path, data: DataSection, tell: Note) -> Table:
     name = path.name or path.resolve().name
     if path.is_dir():
-        return _read_folder(path, data, tell, name, str(path))
+        folder = _fold(path, data.fold)
+        name = name if folder == path else f"{name}-{folder.name}"
+        return _read_folder(folder, data, tell, name, str(folder))
     if not path.is_file():
         raise BadInput(f"{path}: neither a file nor a folder, or a link to nothing")
+    if found := track_table(path, name, data.max_bad):
+        return _telling(found, tell)
     if path.name.lower().endswith(TABLE_SUFFIXES):
         return type_columns(read_table_file(path), data, name)
     if is_idx_name(path.name):
@@ -109,12 +114,31 @@ def _read_path(path: Path, data: DataSection, tell: Note) -> Table:
     raise BadInput(f"{path}: not a format that can be read; what can: {_FORMATS}")
 
 
+def _fold(folder: Path, fold: str | None) -> Path:
+    """The folder itself, or the fold that is asked for; a folder of nothing but folds needs one to be."""
+    entries = [entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)]
+    folds = sorted(entry.name for entry in entries if _holds_splits(entry))
+    if fold is not None and fold not in folds:
+        known = f"its folds are {', '.join(folds)}" if folds else "it holds no folders with train and test in them"
+        raise BadInput(f"{folder}: no fold {fold!r}{nearest(str(fold), folds)}; {known}")
+    if fold is None and len(folds) == len(entries) > 1:
+        raise BadInput(f"{folder}: several folds: {', '.join(folds)}; say which: fold={folds[0]}")
+    return folder if fold is None else folder / fold
+
+
+def _holds_splits(folder: Path) -> bool:
+    words = {SPLIT_WORDS.get(entry.name.lower()) for entry in folder.iterdir() if entry.is_dir()}
+    return {"train", "test"} <= words
+
+
 def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: str, *, sealed: bool = False) -> Table:
     """A folder by what stands in it: idx files, CIFAR's files, a table, text, or else folders of classes."""
     if pairs := find_pairs(folder):
         return idx_table(name, pairs)
     if (folder / CIFAR_FILES[0]).is_file():
         return cifar_table(name, folder)
+    if found := track_table(folder, name, data.max_bad):
+        return _telling(found, tell)
     if found := _annotated(folder, name, shown):
         return _telling(found, tell)
     if found := transcript_table(folder, name, shown):

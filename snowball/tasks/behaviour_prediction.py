@@ -1,0 +1,223 @@
+"""Behaviour prediction: path -> path. Where the agents of a scene will be, from where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+from torch import nn
+
+from ..design.paths import PATH_NETWORKS, PathNetwork, PathShape
+from ..finding import BadInput, Finding, nearest
+from ..kinds._path_picture import draw_scene
+from ..kinds._scene import WindowCells, find_windows
+from ..kinds.path import PathKind, PathSection
+from ..recipe import Recipe, Section
+from ..table import Column, Table
+from ..task import Control, Schema, Task
+
+__all__ = ["BehaviourPrediction", "PathNetworkSection"]
+
+MANY = 6  # recordings from which whole ones are held out; of fewer, their last windows
+ALONE = "alone"
+SHOWN = 20
+SHOWN_AGENTS = 400_000  # futures that a training shows in all
+
+
+class PathNetworkSection(Section):
+    """The size of a network for paths, and what it is compared with."""
+
+    key = "network"
+
+    layers: int = Field(1, ge=1, le=20)
+    """Layers over an agent's past; a Transformer has one more."""
+    width: int = Field(64, ge=8)
+    """Features of an agent."""
+    heads: int = Field(4, ge=1)
+    """Attention heads; they divide the width."""
+    alone: bool = False
+    """Whether a network whose agents see nobody is trained beside it: what others do is needed where it does worse."""
+
+
+class BehaviourPrediction(Task):
+    """Outputs `futures` (B, A, K, F, 2), K for each of A agents, `logits` (B, A, K) and `asked` (B, A, 1)."""
+
+    name = "behaviour-prediction"
+    given: ClassVar[Mapping[str, str]] = {"past": "path"}
+    answer = ("future", "path")
+    sections: ClassVar[tuple[type[Section], ...]] = (PathNetworkSection,)
+    sample = "crossing"
+    quick: ClassVar[Mapping[str, Any]] = {
+        "train.epochs": 4,
+        "network.width": 32,
+        "train.preflight": False,  # a check of its own runs it
+    }
+
+    @classmethod
+    def networks(cls) -> dict[str, str]:
+        return PATH_NETWORKS
+
+    @classmethod
+    def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
+        name = asked.get("model.name", "auto")
+        if name != "auto" and name not in PATH_NETWORKS:
+            raise BadInput(f"model={name}: not one of {', '.join(PATH_NETWORKS)}{nearest(str(name), PATH_NETWORKS)}")
+        length = int(asked.get("path.observed", 8)) + int(asked.get("path.predicted", 12))
+        recordings = table.columns[next(iter(table.columns))].cells
+        futures = sum(max(0, len(track.points) - length + 1) for one in recordings for track in one.tracks)
+        return {
+            "model.name": "gru" if name == "auto" else name,
+            "data.split": "random" if len(table) >= MANY else "time",
+            "schedule.name": "onecycle",
+            "schedule.warmup": 0.1,
+            "optim.lr": 0.003,
+            "train.batch_size": 32,
+            "train.epochs": max(10, min(60, SHOWN_AGENTS // max(1, futures))),
+            "train.ema": 0.99,
+        }
+
+    @classmethod
+    def arrange(cls, table: Table, recipe: Recipe) -> Table:
+        """Windows of the recordings, so many frames observed and so many predicted, in the order of time.
+
+        Where few recordings are to be split, a window stands at its share of its own recording, so that the last ones
+        of each are held out.
+        """
+        section = recipe[PathSection]
+        recordings = table.columns[next(iter(table.columns))].cells
+        found = []
+        for row, recording in enumerate(recordings):
+            windows = find_windows(recording, section.observed, section.predicted, section.least, section.stride)
+            span = max(1, windows[-1].start - windows[0].start) if windows else 1
+            found += [((w.start - windows[0].start) / span, row, w) for w in windows]
+        if not found:
+            longest = max((len(t.points) for r in recordings for t in r.tracks), default=0)
+            raise BadInput(
+                f"{table.name}: no agent is seen in {section.observed + section.predicted} frames on end"
+                f" (path.observed={section.observed}, path.predicted={section.predicted}); the longest track has"
+                f" {longest}"
+            )
+        by_time = recipe.data.split == "time"
+        found.sort(key=lambda one: one[:2] if by_time else (one[1], one[0]))
+        homes = [row for _, row, _ in found]
+        windows = [window for _, _, window in found]
+        past = WindowCells(windows, section.observed, 0)
+        future = WindowCells(windows, section.observed, section.predicted)
+        columns = {"past": Column("past", "path", past), "future": Column("future", "path", future)}
+
+        def where(row: int) -> str:
+            frames = future[row].frames
+            return f"{table.where(homes[row])}, frames {frames[0]:g} to {frames[-1]:g}"
+
+        groups = None if by_time else [str(row) for row in homes]
+        return replace(table, columns=columns, split=[table.split[row] for row in homes], where=where, groups=groups)
+
+    @classmethod
+    def choose_rows(cls, table: Table, recipe: Recipe, train_rows: Any) -> Any:
+        """Without training windows that share a frame with a held-out one."""
+        cells = table.columns["future"].cells
+        assert isinstance(cells, WindowCells)
+        section = recipe[PathSection]
+        length = section.observed + section.predicted
+        trained = set(train_rows)
+        held: dict[str, set[int]] = {}
+        for row in range(len(table)):
+            if row not in trained:
+                name, frames = cells.span(row, length)
+                held.setdefault(name, set()).update(frames)
+        kept = []
+        for row in train_rows:
+            name, frames = cells.span(row, length)
+            if not held.get(name, set()).intersection(frames):
+                kept.append(row)
+        if not kept:
+            raise BadInput(f"{table.name}: every training window shares frames with a held-out one: give more data")
+        return kept
+
+    def model(self) -> nn.Module:
+        return self._network(neighbours=True)
+
+    def control(self) -> Control | None:
+        return Control(ALONE, self._network(neighbours=False)) if self.recipe[PathNetworkSection].alone else None
+
+    def _network(self, *, neighbours: bool) -> nn.Module:
+        section, state = self.recipe[PathNetworkSection], self.answer_kind.state
+        shape = PathShape(
+            state["unit"], state["anchors"], section.width, section.layers, section.heads, self.recipe.model.dropout
+        )
+        return PathNetwork(self.recipe.model.name, shape, neighbours=neighbours)
+
+    @classmethod
+    def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
+        section = recipe[PathNetworkSection]
+        if section.width % section.heads:
+            raise BadInput(f"network.heads={section.heads} does not divide network.width={section.width}")
+        return {}
+
+    def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
+        """Of constant velocity, which the most likely future is to beat; over K, of as many directions around it."""
+        assert isinstance(self.answer_kind, PathKind)
+        return self.answer_kind.constant_scores(answers)
+
+    def audit(self, facts: Mapping[str, Any]) -> list[Finding]:
+        return [*self.kinds["past"].audit(facts["past"]), *self._shared_frames()]
+
+    def _shared_frames(self) -> list[Finding]:
+        """Frames that stand in windows of more than one split, in one recording or in a copy of it."""
+        table = self.table
+        if table is None:
+            return []
+        seen: dict[int, dict[str, int]] = {}  # what a frame shows -> split -> a row
+        for split, rows in self.rows_by_split.items():
+            for row in rows:
+                scene = self.answer_kind.read(table.columns["future"].cells[row])
+                for number, frame in enumerate(scene.frames.tolist()):
+                    shown = scene.positions[:, number]
+                    known = np.isfinite(shown[:, 0])
+                    places = sorted(map(tuple, shown[known].tolist()))
+                    seen.setdefault(hash((frame, tuple(places))), {}).setdefault(split, int(row))
+        shared = [rows for rows in seen.values() if len(rows) > 1]
+        learned = [rows for rows in shared if "train" in rows]
+        if not shared:
+            return []
+        named = [
+            [f"{table.where(row)} ({split})" for split, row in rows.items()] for rows in (learned or shared)[:SHOWN]
+        ]
+        evidence = {"frames": named, "count": len(shared), "with_train": len(learned)}
+        if learned:
+            message = (
+                f"{len(learned)} held-out frames are trained on too, e.g. {named[0][0]} and {named[0][1]}:"
+                " their score is memory, not skill"
+            )
+            return [Finding("shared-frames", "warning", message, evidence, "put each recording in one split")]
+        message = f"{len(shared)} frames stand in windows of validation and of test, none in training"
+        return [Finding("shared-frames", "note", message, evidence)]
+
+    def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """In the coordinates, with the agents' names and the frames of what was given."""
+        kind = self.kinds["past"]
+        assert isinstance(kind, PathKind)
+        scene = kind.scene(given["past"])
+        step = scene.frames[-1] - scene.frames[-2]
+        frames = scene.frames[-1] + step * np.arange(1, self.recipe[PathSection].predicted + 1)
+        paths = [
+            {
+                **path,
+                "agent": scene.agents[path["agent"]],
+                "futures": (np.array(path["futures"]) + scene.origin).round(6).tolist(),
+            }
+            for path in answer["paths"]
+        ]
+        return {**answer, "frames": frames.round(6).tolist(), "paths": paths}
+
+    def draw(
+        self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None
+    ) -> Image.Image | str:
+        """Futures over the past; with what came, where it is known."""
+        kind = self.kinds["past"]
+        assert isinstance(kind, PathKind)
+        return draw_scene(answer if answer is not None else kind.scene(given["past"]), prediction)
