@@ -5,39 +5,25 @@ Shapes are found by running the layers on the meta device, where nothing is allo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from math import prod
 import re
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from ...finding import BadInput, brief
+from ...imported import LayerRow
 from .definition import Definition
 from .registry import Layer, Shape, Spec, layer_builder
 from .weighted import Weighted
 
-__all__ = ["CaffeGraph", "Row", "pruned"]
+__all__ = ["CaffeGraph", "pruned"]
 
 MAX_BLOB = 2**29  # numbers in one blob
 MAX_WEIGHTS = 2**28  # numbers in all weights, 1 GiB: VGG-19 has 144 million
 MAX_DIMENSIONS = 32
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: a layer, the shapes of its tops, and how many weights it has."""
-
-    name: str
-    type: str
-    shapes: tuple[Shape, ...]
-    weights: int
-
-    def to_json(self) -> dict[str, Any]:
-        shapes = [list(shape) for shape in self.shapes]
-        return {"layer": self.name, "type": self.type, "shapes": shapes, "parameters": self.weights}
 
 
 class CaffeGraph(nn.Module):
@@ -51,7 +37,7 @@ class CaffeGraph(nn.Module):
         super().__init__()
         self.definition = definition
         self.inputs = _input_shapes(definition, shapes or {})
-        self.rows: list[Row] = []
+        self.rows: list[LayerRow] = []
         self._names: list[str] = []
         found: dict[str, Shape] = dict(self.inputs)
         count = 0
@@ -63,7 +49,7 @@ class CaffeGraph(nn.Module):
             count += weights
             if count > MAX_WEIGHTS:
                 raise layer.wrong(f"{count:,} weights up to here; {MAX_WEIGHTS:,} are possible")
-            self.rows.append(Row(layer.name, layer.type, tuple(tops), weights))
+            self.rows.append(LayerRow(layer.name, layer.type, tuple(tops), weights))
             self._names.append(f"{number:03}_{re.sub('[^0-9A-Za-z_]', '_', layer.name)[:60]}")
             self.add_module(self._names[-1], module)
         self._tie()
