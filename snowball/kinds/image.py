@@ -148,7 +148,7 @@ class ImageKind(Kind):
             pixels = resize_picture(value, *size)
         else:
             pixels = torch.from_numpy(np.array(_channels_first(value), order="C"))
-        return _ordered(section, _middle(pixels, *self.size)).contiguous()
+        return _ordered(section, pixels if section.short_side is None else _middle(pixels, *self.size)).contiguous()
 
     def _with_channels(self, value: np.ndarray) -> np.ndarray:
         if self.state["channels"] == 1:
@@ -296,17 +296,18 @@ def _cut(section: ImageSection, value: np.ndarray) -> np.ndarray:
 
 
 def _aspect_size(height: Any, width: Any, short: int) -> tuple[Any, Any]:
-    """Height and width with the shorter side `short`; whole numbers only, so that a graph can do it for any picture."""
+    """Height and width with the shorter side `short`, rounded to the nearest; whole numbers only, so that a graph can do
+    it for any picture.
+    """
     shorter = torch.sym_min(height, width)
-    return height * short // shorter, width * short // shorter
+    return (2 * height * short + shorter) // (2 * shorter), (2 * width * short + shorter) // (2 * shorter)
 
 
 def _middle(pixels: Tensor, height: int, width: int) -> Tensor:
-    """The (height, width) in the middle of (..., H, W)."""
-    if pixels.shape[-2:] == (height, width):
-        return pixels
-    top, left = (pixels.shape[-2] - height) // 2, (pixels.shape[-1] - width) // 2
-    return pixels[..., top : top + height, left : left + width]
+    """The (height, width) in the middle of (..., H, W). By index: an export cannot see how large a slice of it would be."""
+    rows = torch.arange(height, device=pixels.device) + (pixels.shape[-2] - height) // 2
+    columns = torch.arange(width, device=pixels.device) + (pixels.shape[-1] - width) // 2
+    return pixels.index_select(-2, rows).index_select(-1, columns)
 
 
 def _ordered(section: ImageSection, pixels: Tensor) -> Tensor:
@@ -346,4 +347,5 @@ class _Resize(nn.Module):
         if self.section.short_side is not None:
             size = _aspect_size(image.shape[2], image.shape[3], self.section.short_side)
         resized = F.interpolate(image.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
-        return _ordered(self.section, _middle(resized.round().clamp(0, 255), *self.size))
+        pixels = resized.round().clamp(0, 255)
+        return _ordered(self.section, pixels if self.section.short_side is None else _middle(pixels, *self.size))
