@@ -144,7 +144,7 @@ def _text(message: Message, name: str) -> str:
 
 def _layer(said: Mapping[str, Any], line: int, source: str, shared: tuple[Shared, ...]) -> Layer:
     known = layer_parameters() | {"padding"}  # of the first generation, see generations.py
-    parameters = {name: value for name, value in said.items() if name in known and name != "transform_param"}
+    parameters = {name: value for name, value in said.items() if name in known - {"transform_param"}}
     return Layer(
         str(said.get("name", "")),
         str(said.get("type", "")),

@@ -222,4 +222,4 @@ def messages() -> dict[str, dict[str, Field]]:
 
 def layer_parameters() -> frozenset[str]:
     """The fields of a layer that hold parameters of its type, such as `convolution_param`."""
-    return frozenset(name for name in messages() if name.endswith("_param"))
+    return frozenset(name for name in messages()["Layer"] if name.endswith("_param"))
