@@ -12,16 +12,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import audit, check, train
+    from .api import audit, check, load_caffe, train
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
-__all__ = ["BadInput", "Finding", "GateFailed", "Run", "SnowballError", "__version__", "audit", "check", "train"]
+__all__ = [
+    "BadInput",
+    "Finding",
+    "GateFailed",
+    "Run",
+    "SnowballError",
+    "__version__",
+    "audit",
+    "check",
+    "load_caffe",
+    "train",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "audit": "api",
     "check": "api",
+    "load_caffe": "api",
     "train": "api",
     "BadInput": "finding",
     "Finding": "finding",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .display import Display
 from .finding import Finding
 from .run import Run
 
-__all__ = ["audit", "check", "train"]
+if TYPE_CHECKING:
+    from .design.caffe import CaffeNet
+
+__all__ = ["audit", "check", "load_caffe", "train"]
 
 Path_ = str | os.PathLike[str]
 
@@ -54,3 +57,23 @@ def check(data: str, recipe: Mapping[str, Any] | None = None, **keys: Any) -> li
     from .training.train import check_data
 
     return check_data(str(data), {**(recipe or {}), **keys}, Display(quiet=True))
+
+
+def load_caffe(
+    definition: Path_,
+    weights: Path_ | None = None,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    phase: str = "TEST",
+    stages: Sequence[str] = (),
+) -> CaffeNet:
+    """A Caffe network from its .prototxt and .caffemodel, as a module; without weights they are random.
+
+    `shapes` says the shapes of inputs where the file does not; `phase` and `stages` choose among its layers.
+
+    >>> net = load_caffe("deploy.prototxt", "net.caffemodel")  # doctest: +SKIP
+    >>> net(data)["prob"], net.blobs["conv1"]  # doctest: +SKIP
+    """
+    from .design.caffe import load_caffe as load
+
+    return load(definition, weights, shapes=shapes, phase=phase, stages=stages)

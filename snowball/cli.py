@@ -182,6 +182,15 @@ def _serve(words: Words, display: Display) -> dict[str, Any]:
     return {"run": str(run.path)}
 
 
+def _import(words: Words, display: Display) -> dict[str, Any]:
+    from .importing import import_run
+    from .recipe import parse_overrides
+
+    run, about = import_run(words.words, parse_overrides(words.pairs), words.output, display)
+    files = sorted(str(path) for path in run.path.iterdir() if not path.name.startswith("."))
+    return {"run": str(run.path), **about, "findings": _json(run.findings()), "verdict": run.verdict, "files": files}
+
+
 def _drive(words: Words, display: Display) -> dict[str, Any]:
     from .drive.closed_loop import DriveSection, drive_expert, drive_run
     from .recipe import Recipe, parse_overrides
@@ -264,6 +273,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     ),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
+    "import": (
+        _import,
+        "snowball import FILE... [labels=NAMES.txt] [mean=104,117,123] [check=opencv] [key=value ...] [-o RUN]",
+        "a network of Caffe as a run",
+    ),
     "drive": (
         _drive,
         "snowball drive RUN [episodes=10] [seed=0] [-o FILM.mp4] | snowball drive expert [-o FOLDER]",

@@ -185,6 +185,10 @@ class Kind(ABC):
         """A random variant of the batch, on its device. Where samples are mixed or moved, `follow` moves targets."""
         return batch
 
+    def described(self) -> str:
+        """What becomes of a value before a network sees it, in one line; nothing where that is plain."""
+        return ""
+
     def preprocess(self) -> nn.Module:
         """A module from a raw batch, as a caller of an exported model has it, to encoded tensors."""
         from torch.nn import Identity
@@ -194,6 +198,12 @@ class Kind(ABC):
     def raw_tensor(self, value: Any) -> Tensor:
         """A raw value as the tensor that `preprocess` takes, without its batch dimension."""
         return self.encode(value)
+
+    def made_up(self, number: int) -> Any:
+        """A raw value that nobody recorded, the same for the same number: what a run without data of its own, such as an
+        imported one, is tried on. Raises BadInput for a kind of which that would say nothing.
+        """
+        raise BadInput(f"a run without data of its own can only be tried on data that is given: data=DATA ({self.key})")
 
     def input_axes(self) -> dict[int, str]:
         """Which dimensions of a raw batch vary beside the batch's own, by name."""

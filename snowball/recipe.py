@@ -78,7 +78,8 @@ class ModelSection(Section):
     key = "model"
 
     name: str = "auto"
-    """The network's name, or `timm:NAME` for any network of timm. `auto` lets the task choose."""
+    """The network's name, or `timm:NAME` for any network of timm. `auto` lets the task choose; `imported` is the one
+    that `snowball import` put into the run."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """The share of the last hidden layer's features dropped while training."""
 

@@ -89,6 +89,11 @@ class Run:
         return (self.path / "manifest.json").is_file()
 
     @property
+    def has_data(self) -> bool:
+        """Whether it knows the data it was trained on; an imported run does not."""
+        return bool(self.recipe.data.name)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """Metrics on held-out data, by the field's names."""
         evaluation = read_json(self.path / "evaluation.json")

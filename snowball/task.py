@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
+    from .imported import Scores
     from .rng import SampleRandom
 
 __all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "fingerprint"]
@@ -64,6 +65,7 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
     """Rows of a table as (given, answer) raw values, read when asked for. Raises Unreadable for a bad cell."""
 
     def __init__(self, task: Task, table: Table, index: Sequence[int]) -> None:
+        self.task = task
         self.numbers = index
         """Which rows of the table these are."""
         self._answer_kind = task.answer_kind
@@ -175,6 +177,14 @@ class Task(ABC):
                 raise BadInput(f"{cls.name} has no option {next(iter(values))!r}: its answers take none")
             return None
         return Recipe.build("", (cls.options_type,), values)[cls.options_type]
+
+    @classmethod
+    def adopt(cls, scores: Scores, asked: Mapping[str, Any], labels: Sequence[str]) -> tuple[Recipe, Schema] | None:
+        """The recipe and the schema of a run whose network was trained elsewhere; None where it is not this task's.
+
+        `model()` of a task that is made from them takes the imported network's weights.
+        """
+        return None
 
     @classmethod
     def arrange(cls, table: Table, recipe: Recipe) -> Table:

@@ -25,7 +25,7 @@ from .encode import Encoded, encode_table, split_fingerprints
 from .read import read_table
 from .split import split_rows
 
-__all__ = ["Prepared", "audit_prepared", "prepare", "prepare_other_data", "prepare_run"]
+__all__ = ["Prepared", "audit_prepared", "full_key", "prepare", "prepare_other_data", "prepare_run"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
 
 def prepare_run(run: Run, display: Display) -> Prepared:
     """The data a run was trained on, read again. Data that has changed since is refused: its splits would differ."""
+    if not run.has_data:
+        raise BadInput(
+            f"{run.path}: was imported, and has no data of its own: name it: snowball evaluate {run.path} DATA"
+        )
     notes: list[Finding] = []
     table = run.task_type.arrange(read_table(run.recipe.data, notes.append), run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
@@ -169,10 +173,10 @@ def _check_keys(asked: Mapping[str, Any]) -> None:
     aliases = {alias for task in tasks().values() for alias in task.aliases}
     for key in asked:
         if key not in ("task", "preset", *aliases) and not key.startswith("waive."):
-            _full_key(key)
+            full_key(key)
 
 
-def _full_key(key: str) -> str:
+def full_key(key: str) -> str:
     """The full key, as the first task that knows it has it: what is short for one key there may be for two over all."""
     for task in tasks().values():
         with suppress(BadInput):
@@ -188,7 +192,7 @@ def _unaliased(values: Mapping[str, Any], *task_types: type[Task]) -> dict[str, 
 
 def _data_section(source: str, values: Mapping[str, Any]) -> DataSection:
     values = _unaliased(values, *tasks().values())
-    full = {_full_key(key): value for key, value in values.items() if not key.startswith("waive.")}
+    full = {full_key(key): value for key, value in values.items() if not key.startswith("waive.")}
     data = {key: value for key, value in full.items() if key.startswith("data.")}
     return Recipe.build("", (DataSection,), data, {"data.name": _source(source)}).data
 

@@ -7,28 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["Resize", "asked_or_common_size", "pixel_state"]
+__all__ = ["asked_or_common_size", "pixel_state", "resize_pixels"]
 
 
-class Resize(nn.Module):
-    """(N, C, any H, any W) uint8 to (N, C, H, W) whole numbers in 0..255, as `encode` resizes one picture.
+def resize_pixels(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, any H, any W) uint8 to (N, C, *size) whole numbers in 0..255, as `encode` resizes one picture.
 
     Widths first, rounded, then heights, as the kernels for bytes do it: of a photograph's numbers 0 to 1.2 % are then
     one level from theirs, and 13 to 17 % where the rounding between the two is left out (2026-11-25).
     """
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        resized = pixels.float()
-        for size in ((pixels.shape[2], self.size[1]), self.size):
-            resized = F.interpolate(resized, size=size, mode="bilinear", antialias=True, align_corners=False)
-            resized = (resized + 0.5).floor().clamp(0, 255)
-        return resized
+    resized = pixels.float()
+    for height, width in ((pixels.shape[2], size[1]), size):
+        resized = F.interpolate(resized, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+        resized = (resized + 0.5).floor().clamp(0, 255)
+    return resized
 
 
 def asked_or_common_size(

@@ -12,7 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from ..rng import SampleRandom
 from ._frames import camera_frames, film_frames
 from ._image_augment import ImageAugment, augment_images
 from ._image_decode import decode_picture, resize_picture, unreadable_reason
-from ._pixels import Resize, asked_or_common_size, pixel_state
+from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES
@@ -56,12 +56,19 @@ class ImageSection(Section):
     """Percent of the height that is cut off at the top before anything else, such as the sky above a road."""
     bottom: int = Field(0, ge=0, le=29)
     """Percent that is cut off at the bottom, such as the hood of the car the camera is in."""
+    short_side: int | None = Field(None, ge=1, le=8192)
+    """Keep the aspect: the shorter side becomes this many pixels, and of that the middle, `size`, is cut out, as is usual
+    with networks for ImageNet (256 and 224). Default: the whole picture, stretched to `size`."""
     channels: int | None = Field(None, ge=1, le=3)
     """1 for grey, 3 for RGB. Default: 3 if any picture has colour."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """The order in which the network sees three channels. Networks from Caffe and OpenCV want `bgr`."""
 
 
 class ImageKind(Kind):
-    """State: `height`, `width`, `channels`, and per-channel `mean` and `std` of the training pictures, in 0..255."""
+    """State: `height`, `width`, `channels`, and `mean` and `std` in 0..255 of each channel of the training pictures,
+    in the order in which the network sees them.
+    """
 
     key = "image"
     sections = (ImageSection, ImageAugment)
@@ -113,7 +120,10 @@ class ImageKind(Kind):
         if not sizes:
             raise BadInput("no readable picture among the training rows")
         size = asked_or_common_size(asked.size, sizes, MAX_AUTO_SIDE) or _usual_size(sizes)
-        return pixel_state(size, asked.channels or channels, total / len(sizes), squares / len(sizes))
+        state = pixel_state(size, asked.channels or channels, total / len(sizes), squares / len(sizes))
+        if asked.order == "bgr":
+            state |= {name: state[name][::-1] for name in ("mean", "std")}
+        return state
 
     @property
     def size(self) -> tuple[int, int]:
@@ -121,11 +131,14 @@ class ImageKind(Kind):
 
     def encode(self, value: np.ndarray) -> Tensor:
         """(C, H, W) uint8: channels as the state says, resized with an antialiased bilinear filter."""
-        value = self._with_channels(_cut(self.recipe[ImageSection], value))
-        height, width = self.size
-        if value.shape[:2] != (height, width):
-            return resize_picture(value, height, width)
-        return torch.from_numpy(np.array(_channels_first(value), order="C"))
+        section = self.recipe[ImageSection]
+        value = self._with_channels(_cut(section, value))
+        size = self.size if section.short_side is None else _aspect_size(*value.shape[:2], section.short_side)
+        if value.shape[:2] != size:
+            pixels = resize_picture(value, *size)
+        else:
+            pixels = torch.from_numpy(np.array(_channels_first(value), order="C"))
+        return _ordered(section, pixels if section.short_side is None else _middle(pixels, *self.size)).contiguous()
 
     def _with_channels(self, value: np.ndarray) -> np.ndarray:
         if self.state["channels"] == 1:
@@ -202,6 +215,25 @@ class ImageKind(Kind):
             )
         return findings
 
+    def described(self) -> str:
+        section, (height, width) = self.recipe[ImageSection], self.size
+        if section.short_side is None:
+            how = f"stretched to {height} x {width} (image.short_side=N keeps their aspect)"
+        else:
+            how = f"shorter side to {section.short_side}, of which the middle {height} x {width}"
+        colours = "grey" if self.state["channels"] == 1 else section.order.upper()
+        mean, std = ("/".join(f"{value:g}" for value in self.state[key]) for key in ("mean", "std"))
+        return f"pictures: {how}, {colours}, less {mean}, by {std}"
+
+    def made_up(self, number: int) -> np.ndarray:
+        """A picture of coloured patches, of the size that the network sees or, every other one, larger and wider."""
+        random = np.random.Generator(np.random.Philox(number))
+        height, width = (side if number % 2 == 0 else side + 8 * number for side in self.size)
+        width += 16 * number * (number % 2)
+        coarse = random.integers(0, 256, (7, 9, 3), dtype=np.uint8)
+        whole = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(whole if self.state["channels"] == 3 else whole.convert("L"))
+
     def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
         return augment_images(self.recipe[ImageAugment], role, batch, rng, follow)
 
@@ -253,6 +285,26 @@ def _cut(section: ImageSection, value: np.ndarray) -> np.ndarray:
     return value[_rows_kept(section, len(value))] if section.top or section.bottom else value
 
 
+def _aspect_size(height: Any, width: Any, short: int) -> tuple[Any, Any]:
+    """Height and width with the shorter side `short`, rounded to the nearest; whole numbers only, so that a graph can do
+    it for any picture.
+    """
+    shorter = torch.sym_min(height, width)
+    return (2 * height * short + shorter) // (2 * shorter), (2 * width * short + shorter) // (2 * shorter)
+
+
+def _middle(pixels: Tensor, height: int, width: int) -> Tensor:
+    """The (height, width) in the middle of (..., H, W). By index: an export cannot see how large a slice of it would be."""
+    rows = torch.arange(height, device=pixels.device) + (pixels.shape[-2] - height) // 2
+    columns = torch.arange(width, device=pixels.device) + (pixels.shape[-1] - width) // 2
+    return pixels.index_select(-2, rows).index_select(-1, columns)
+
+
+def _ordered(section: ImageSection, pixels: Tensor) -> Tensor:
+    """(..., C, H, W) from RGB to the order that the network sees."""
+    return pixels.flip(-3) if section.order == "bgr" and pixels.shape[-3] == 3 else pixels
+
+
 def _channels_first(value: np.ndarray) -> np.ndarray:
     return value[None] if value.ndim == 2 else value.transpose(2, 0, 1)
 
@@ -268,12 +320,15 @@ class _CutAndResize(nn.Module):
 
     def __init__(self, size: tuple[int, int], section: ImageSection) -> None:
         super().__init__()
+        self.size = size
         self.section = section
-        self.resize = Resize(size)
 
     def forward(self, image: Tensor) -> Tensor:
         if self.section.top or self.section.bottom:
             image = image[:, :, _rows_kept(self.section, image.shape[2])]
             torch._check(image.shape[2] > 0)  # an export cannot see that some rows of any height stay
-        resized: Tensor = self.resize(image)
-        return resized
+        size: tuple[Any, Any] = self.size
+        if self.section.short_side is not None:
+            size = _aspect_size(image.shape[2], image.shape[3], self.section.short_side)
+        pixels = resize_pixels(image, size)
+        return _ordered(self.section, pixels if self.section.short_side is None else _middle(pixels, *self.size))

@@ -22,7 +22,7 @@ from ..rng import SampleRandom
 from ..table import Part
 from ._image_augment import ImageAugment, augment_images
 from ._part import part_bounds
-from ._pixels import Resize, asked_or_common_size, pixel_state
+from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
@@ -235,8 +235,8 @@ class _ResizeFrames(nn.Module):
     def __init__(self, size: tuple[int, int], frames: int) -> None:
         super().__init__()
         self.frames = frames
-        self.resize = Resize(size)
+        self.size = size
 
     def forward(self, video: Tensor) -> Tensor:
-        clips: Tensor = self.resize(video.flatten(0, 1)).unflatten(0, (-1, self.frames))
+        clips: Tensor = resize_pixels(video.flatten(0, 1), self.size).unflatten(0, (-1, self.frames))
         return clips

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import nn
 
+from ..design.formats import imported_network
 from ..design.image import ImageNetwork, ImageShape, image_body, network_lines
+from ..finding import BadInput
+from ..imported import Scores
+from ..kinds.image import ImageSection
 from ..recipe import Recipe
 from ..table import Table
-from ..task import Schema, Task
+from ..task import ColumnSchema, Schema, Task
 
 __all__ = ["ImageClassification"]
 
 SMALL_TABLE = 20_000  # rows; with more, augmentation at this mildness no longer pays for its time
 SHOWN_ROWS = 80_000  # rows that a training on a small table shows in all, epochs within 10 to 50
+IMPORTED = "imported"  # the network whose description stands in the schema
 SMALL_NETWORKS = ("auto", "linear", "mlp", "simple_cnn", "small_cnn", "lenet")
 
 
@@ -62,9 +67,27 @@ class ImageClassification(Task):
         state = schema.columns["image"].state
         return {"model.name": "small_cnn" if max(state["height"], state["width"]) <= 64 else "resnet18"}
 
+    @classmethod
+    def adopt(cls, scores: Scores, asked: Mapping[str, Any], labels: Sequence[str]) -> tuple[Recipe, Schema] | None:
+        channels, height, width = scores.picture
+        own = {"model.name": IMPORTED, "image.size": (height, width), "image.channels": channels}
+        recipe = Recipe.build(cls.name, cls.section_types(), scores.recipe, asked, own)
+        section = recipe[ImageSection]
+        if section.short_side is not None and section.short_side < max(height, width):
+            raise BadInput(f"image.short_side={section.short_side}: the network sees {height} x {width} pixels of it")
+        shape = {"height": height, "width": width, "channels": channels, "mean": scores.mean, "std": scores.std}
+        columns = {
+            "image": ColumnSchema("image", "image", {**shape, IMPORTED: dict(scores.description)}),
+            # How often each class stood in the training rows is not known: the constant answer knows as little.
+            "label": ColumnSchema("label", "label", {"labels": list(labels), "counts": [1] * len(labels)}),
+        }
+        return recipe, Schema(cls.name, columns)
+
     def model(self) -> nn.Module:
         image = self.kinds["image"].state
         asked = self.recipe.model
+        if asked.name == IMPORTED:
+            return ImageNetwork(imported_network(image.get(IMPORTED, {})), image["mean"], image["std"])
         shape = ImageShape(
             image["channels"], image["height"], image["width"], self.answer_kind.num_outputs, asked.dropout
         )

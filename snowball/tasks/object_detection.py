@@ -86,8 +86,9 @@ class ObjectDetection(Task):
         if recipe[ImageAugment].mixup or recipe[ImageAugment].cutmix:  # before there is a run folder
             raise BadInput("boxes cannot be blended: switch augment.mixup and augment.cutmix off")
         section = recipe[ImageSection]
-        if section.top or section.bottom:
-            raise BadInput(f"{cls.name}: image.top and image.bottom would move the boxes: leave them at 0")
+        if section.top or section.bottom or section.short_side:
+            keys = "image.top, image.bottom and image.short_side"
+            raise BadInput(f"{cls.name}: {keys} would move the boxes: leave them at their defaults")
         return {"model.name": "light"} if recipe.model.name == "auto" else {}
 
     def model(self) -> nn.Module:

@@ -1,0 +1,77 @@
+"""The same files through OpenCV's reader, blob by blob: an implementation that shares nothing with this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...finding import BadInput, brief
+from ...imported import Difference
+from .network import CaffeGraph
+from .registry import Layer
+
+__all__ = ["compare_with_opencv", "relative_difference"]
+
+_FINDS = "DetectionOutput"
+
+
+def compare_with_opencv(
+    definition: Path, weights: Path, graph: CaffeGraph, inputs: Mapping[str, torch.Tensor]
+) -> list[Difference]:
+    """Every blob that OpenCV gives for these inputs, in the order of the layers. Raises BadInput where it cannot read them."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise BadInput("check=opencv needs OpenCV 4: pip install 'snowball[opencv]'") from error
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        raise BadInput(f"check=opencv: OpenCV {cv2.__version__} reads no Caffe files: install 4.x")
+    ours: dict[str, tuple[Layer, str, np.ndarray]] = {}
+
+    def keep(layer: Layer, top: str, value: torch.Tensor) -> None:
+        if top == layer.tops[0]:
+            ours[layer.name] = (layer, top, value.numpy().copy())
+
+    try:
+        network = cv2.dnn.readNetFromCaffe(str(definition), str(weights))
+        network.enableFusion(False)  # else a convolution's blob already holds the normalisation behind it
+        network.enableWinograd(False)
+        for name, value in inputs.items():
+            network.setInput(value.numpy(), name)
+        with torch.no_grad():
+            graph.run(inputs, keep)
+        known = set(network.getLayerNames())
+        names = [name for name in ours if name in known]
+        theirs = dict(zip(names, network.forward(names), strict=True))
+    except cv2.error as error:
+        raise BadInput(
+            f"check=opencv: OpenCV {cv2.__version__} does not take {definition.name}: {brief(error)}"
+        ) from error
+    return [
+        Difference(
+            name, top, relative_difference(value, _found(theirs[name]) if layer.type == _FINDS else theirs[name])
+        )
+        for name, (layer, top, value) in ours.items()
+        if name in theirs
+    ]
+
+
+def _found(rows: np.ndarray) -> np.ndarray:
+    """(1, 1, found, 7) without the rows of zeros that OpenCV fills up with."""
+    return rows[:, :, rows[0, 0].any(1)]
+
+
+def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference as a share of the largest number of `theirs`; infinite for other shapes.
+
+    >>> relative_difference(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    0.5
+    """
+    if ours.size != theirs.size:
+        return float("inf")
+    if not ours.size:
+        return 0.0
+    apart = np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()
+    return float(apart / max(np.abs(theirs).max(), 1e-12))

@@ -1,0 +1,80 @@
+"""Networks of other programs: a reader for each format, one file here, found by folder scan.
+
+A reader gives an `Imported`; its description is kept in a run's schema, and `imported_network` builds the network from
+that again. Nothing in a file is executed: a reader builds from a list of layers of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ...finding import BadInput
+from ...imported import Difference, Imported, ImportSection
+
+__all__ = ["Format", "choose_format", "formats", "imported_network"]
+
+
+class Format(ABC):
+    """One format of networks."""
+
+    key: ClassVar[str]
+    suffixes: ClassVar[frozenset[str]]
+    """Endings of file names by which the format is known."""
+    usage: ClassVar[str]
+    """The files, as a person writes them after `snowball import`."""
+    checks: ClassVar[tuple[str, ...]] = ()
+    """What `check=` may name."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
+        """Read a network with its weights; `asked` holds recipe values by full key. Raises BadInput."""
+
+    @classmethod
+    @abstractmethod
+    def network(cls, description: Mapping[str, Any]) -> nn.Module:
+        """The network that was described, with weights to be loaded."""
+
+    @classmethod
+    def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
+        """How far each layer is from what `check` says for the same files and a made-up input."""
+        raise NotImplementedError
+
+
+@cache
+def formats() -> dict[str, type[Format]]:
+    """Every format by its key."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, Format) and value is not Format:
+                found[value.key] = value
+    return found
+
+
+def choose_format(files: Sequence[Path]) -> type[Format]:
+    """The format that one of the files' names tells. Raises BadInput."""
+    for known in formats().values():
+        if any(path.name.lower().endswith(tuple(known.suffixes)) for path in files):
+            return known
+    readers = "; ".join(f"{known.key}: {known.usage}" for known in formats().values())
+    raise BadInput(f"{', '.join(map(str, files))}: not files of a network that can be read. Known are {readers}")
+
+
+def imported_network(description: Mapping[str, Any]) -> nn.Module:
+    """The network of a run that was imported, from the description in its schema."""
+    key = description.get("format")
+    if key not in formats():
+        raise BadInput(f"the run's network is of format {key!r}, not one of {', '.join(formats())}")
+    try:
+        return formats()[key].network(description)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise BadInput(f"schema.json: the description of the imported network is damaged ({error!r})") from error
