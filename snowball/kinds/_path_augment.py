@@ -31,8 +31,6 @@ class PathAugment(Section):
     """Share by which a scene grows or shrinks: 0.2 is 0.8 to 1.2."""
     reverse: float = Field(0.0, ge=0, le=1)
     """Probability that a scene is played backwards: who walks could as well have walked the other way."""
-    noise: float = Field(0.0, ge=0, le=10)
-    """Deviation of what is added to each observed position, in the unit of the positions."""
 
 
 def augment_paths(recipe: PathAugment, role: str, batch: Batch, rng: SampleRandom) -> Batch:
@@ -48,22 +46,11 @@ def augment_paths(recipe: PathAugment, role: str, batch: Batch, rng: SampleRando
     cos, sin = size * angle.cos(), size * angle.sin()
     turn = torch.stack([torch.stack([cos, -sin * mirror], 1), torch.stack([sin, cos * mirror], 1)], 1)  # (B, 2, 2)
     past, target = _turned(past, turn), _turned(target, turn)
-    if recipe.noise:
-        past = _shaken(past, recipe.noise, rng)
     return Batch({**batch.inputs, role: past}, {**batch.targets, answer: target}, batch.index)
 
 
 def _turned(part: Tensor, turn: Tensor) -> Tensor:
     return torch.cat([torch.einsum("bij,batj->bati", turn, part[..., :2]), part[..., 2:]], 3)
-
-
-def _shaken(past: Tensor, noise: float, rng: SampleRandom) -> Tensor:
-    """With normal noise of Box and Muller on what is known."""
-    _, agents, frames, _ = past.shape
-    u = rng.uniform(2 * agents * frames).reshape(len(past), agents, frames, 2)
-    radius = (-2 * (1 - u[..., 0]).log()).sqrt() * noise
-    shift = torch.stack([radius * (2 * math.pi * u[..., 1]).cos(), radius * (2 * math.pi * u[..., 1]).sin()], -1)
-    return torch.cat([past[..., :2] + shift * past[..., 2:], past[..., 2:]], 3)
 
 
 def _reversed(past: Tensor, target: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:

@@ -97,13 +97,13 @@ def score_intervals(scores: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[
 
 
 def constant_velocity(scene: Scene, ahead: int, num: int) -> dict[str, Any]:
-    """A prediction by the last velocity, in `num` directions around it: straight on first.
+    """A prediction by the last velocity, in `num` directions around it: straight on first, as arrays (K, F, 2).
 
     The turns are quantiles of a normal distribution with a deviation of 25 degrees, from which Schoeller et al. ("What
     the Constant Velocity Model Can Teach Us", 2020) draw: the same spread without the luck.
 
     >>> scene = Scene("yard", ("1",), np.array([[[0.0, 0], [1, 0]]]), np.arange(2))
-    >>> constant_velocity(scene, 2, 1)["paths"][0]["futures"]
+    >>> constant_velocity(scene, 2, 1)["paths"][0]["futures"].tolist()
     [[[2.0, 0.0], [3.0, 0.0]]]
     """
     agents = np.flatnonzero(scene.asked)
@@ -118,7 +118,7 @@ def constant_velocity(scene: Scene, ahead: int, num: int) -> dict[str, Any]:
     futures = last[:, None, None] + speed[:, :, None] * np.arange(1, ahead + 1)[:, None]  # (A, K, F, 2)
     equal = [1 / num] * num
     paths = [
-        {"agent": int(agent), "futures": future.tolist(), "probabilities": equal}
+        {"agent": int(agent), "futures": future, "probabilities": equal}
         for agent, future in zip(agents, futures, strict=True)
     ]
     return {"paths": paths}

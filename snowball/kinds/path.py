@@ -293,7 +293,8 @@ class PathKind(Answer):
         """Constant velocity of one agent at 1 unit a frame: what an answer looks like."""
         unit = float(self.state["unit"])
         scene = Scene("", ("1",), np.array([[[0.0, 0.0], [unit, 0.0]]]), np.arange(2.0))
-        return constant_velocity(scene, self._section.predicted, self._section.futures)
+        (path,) = constant_velocity(scene, self._section.predicted, self._section.futures)["paths"]
+        return {"paths": [{**path, "futures": path["futures"].tolist()}]}
 
     def constant_scores(self, answers: Sequence[Scene]) -> dict[str, float]:
         """Of constant velocity, which the most likely future is to beat; over K, of as many directions around it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..design.paths import PATH_NETWORKS, PathNetwork, PathShape
 from ..finding import BadInput, Finding, nearest
 from ..kinds._path_picture import draw_scene
 from ..kinds._scene import WindowCells, find_windows
+from ..kinds._tracks import Recording
 from ..kinds.path import PathKind, PathSection
 from ..recipe import Recipe, Section
 from ..table import Column, Table
@@ -25,7 +27,7 @@ __all__ = ["BehaviourPrediction", "PathNetworkSection"]
 MANY = 6  # recordings from which whole ones are held out; of fewer, their last windows
 ALONE = "alone"
 SHOWN = 20
-SHOWN_AGENTS = 400_000  # futures that a training shows in all
+SHOWN_POINTS = 800_000  # points of tracks that a training looks at in all; about one in two begins a future
 
 
 class PathNetworkSection(Section):
@@ -66,9 +68,7 @@ class BehaviourPrediction(Task):
         name = asked.get("model.name", "auto")
         if name != "auto" and name not in PATH_NETWORKS:
             raise BadInput(f"model={name}: not one of {', '.join(PATH_NETWORKS)}{nearest(str(name), PATH_NETWORKS)}")
-        length = int(asked.get("path.observed", 8)) + int(asked.get("path.predicted", 12))
-        recordings = table.columns[next(iter(table.columns))].cells
-        futures = sum(max(0, len(track.points) - length + 1) for one in recordings for track in one.tracks)
+        points = sum(len(track.points) for recording in _recordings(table) for track in recording.tracks)
         return {
             "model.name": "gru" if name == "auto" else name,
             "data.split": "random" if len(table) >= MANY else "time",
@@ -76,7 +76,7 @@ class BehaviourPrediction(Task):
             "schedule.warmup": 0.1,
             "optim.lr": 0.003,
             "train.batch_size": 32,
-            "train.epochs": max(10, min(60, SHOWN_AGENTS // max(1, futures))),
+            "train.epochs": max(10, min(60, SHOWN_POINTS // max(1, points))),
             "train.ema": 0.99,
         }
 
@@ -88,7 +88,7 @@ class BehaviourPrediction(Task):
         of each are held out.
         """
         section = recipe[PathSection]
-        recordings = table.columns[next(iter(table.columns))].cells
+        recordings = _recordings(table)
         found = []
         for row, recording in enumerate(recordings):
             windows = find_windows(recording, section.observed, section.predicted, section.least, section.stride)
@@ -167,35 +167,30 @@ class BehaviourPrediction(Task):
         return [*self.kinds["past"].audit(facts["past"]), *self._shared_frames()]
 
     def _shared_frames(self) -> list[Finding]:
-        """Frames that stand in windows of more than one split, in one recording or in a copy of it."""
+        """Points that stand in windows of more than one split, in one recording or in a copy of it."""
         table = self.table
         if table is None:
             return []
-        seen: dict[int, dict[str, int]] = {}  # what a frame shows -> split -> a row
-        for split, rows in self.rows_by_split.items():
-            for row in rows:
-                scene = self.answer_kind.read(table.columns["future"].cells[row])
-                for number, frame in enumerate(scene.frames.tolist()):
-                    shown = scene.positions[:, number]
-                    known = np.isfinite(shown[:, 0])
-                    places = sorted(map(tuple, shown[known].tolist()))
-                    seen.setdefault(hash((frame, tuple(places))), {}).setdefault(split, int(row))
-        shared = [rows for rows in seen.values() if len(rows) > 1]
-        learned = [rows for rows in shared if "train" in rows]
-        if not shared:
-            return []
-        named = [
-            [f"{table.where(row)} ({split})" for split, row in rows.items()] for rows in (learned or shared)[:SHOWN]
-        ]
-        evidence = {"frames": named, "count": len(shared), "with_train": len(learned)}
-        if learned:
-            message = (
-                f"{len(learned)} held-out frames are trained on too, e.g. {named[0][0]} and {named[0][1]}:"
-                " their score is memory, not skill"
-            )
-            return [Finding("shared-frames", "warning", message, evidence, "put each recording in one split")]
-        message = f"{len(shared)} frames stand in windows of validation and of test, none in training"
-        return [Finding("shared-frames", "note", message, evidence)]
+        cells = table.columns["future"].cells
+        points = {split: _points(cells, rows) for split, rows in self.rows_by_split.items() if len(rows)}
+        findings = []
+        for one, other in combinations(points, 2):
+            both = sorted(points[one].keys() & points[other].keys())
+            if not both:
+                continue
+            named = [
+                [f"{table.where(points[split][point])} ({split})" for split in (one, other)]
+                for point in both[:: max(1, len(both) // SHOWN)]
+            ]
+            message = f"{len(both):,} points stand in windows of {one} and of {other}, e.g. {' and '.join(named[0])}"
+            evidence = {"points": named[:SHOWN], "count": len(both)}
+            if "train" in (one, other):
+                message += ": a score on them is memory, not skill"
+                fix = "put each recording in one split"
+                findings.append(Finding("shared-frames", "warning", message, evidence, fix))
+            else:
+                findings.append(Finding("shared-frames", "note", message, evidence))
+        return findings
 
     def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """In the coordinates, with the agents' names and the frames of what was given."""
@@ -221,3 +216,25 @@ class BehaviourPrediction(Task):
         kind = self.kinds["past"]
         assert isinstance(kind, PathKind)
         return draw_scene(answer if answer is not None else kind.scene(given["past"]), prediction)
+
+
+def _recordings(table: Table) -> Sequence[Recording]:
+    """What a reader of tracks found: the cells of both its columns."""
+    cells = next((column.cells for column in table.columns.values() if column.kind == "path"), ())
+    if not all(isinstance(cell, Recording) for cell in cells) or not len(cells):
+        raise BadInput(f"{table.name}: no tracks in it: a table with columns frame, agent, x and y is needed")
+    return cells
+
+
+def _points(cells: Sequence[Any], rows: Sequence[int]) -> dict[tuple[float, float, float], int]:
+    """(frame, x, y) of every point in the windows of these rows, and the first row that has it."""
+    found = []
+    for row in rows:
+        scene = cells[row]
+        frames = np.broadcast_to(scene.frames[None, :, None], (*scene.positions.shape[:2], 1))
+        points = np.concatenate([frames, scene.positions], 2).reshape(-1, 3)
+        points = points[np.isfinite(points[:, 1])]
+        found.append(np.concatenate([points, np.full((len(points), 1), row)], 1))
+    every = np.concatenate(found)
+    _, first = np.unique(every[:, :3], axis=0, return_index=True)
+    return {(frame, x, y): int(row) for frame, x, y, row in every[first].tolist()}

@@ -23,7 +23,7 @@ from .media import TEXT, is_about, kind_suffixes
 from .samples import SAMPLES
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
 from .texts import read_text_folder, read_text_path
-from .tracks import track_table
+from .tracks import holds_tracks, track_table
 from .transcripts import transcript_table
 
 __all__ = ["list_sources", "read_table"]
@@ -115,13 +115,16 @@ def _read_path(path: Path, data: DataSection, tell: Note) -> Table:
 
 
 def _fold(folder: Path, fold: str | None) -> Path:
-    """The folder itself, or the fold that is asked for; a folder of nothing but folds needs one to be."""
+    """The folder itself, or the fold that is asked for; a folder of nothing but folds of tracks needs one to be.
+
+    Folders with train and test in them can be something else, such as the pictures and the labels of YOLO.
+    """
     entries = [entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name)]
     folds = sorted(entry.name for entry in entries if _holds_splits(entry))
     if fold is not None and fold not in folds:
         known = f"its folds are {', '.join(folds)}" if folds else "it holds no folders with train and test in them"
         raise BadInput(f"{folder}: no fold {fold!r}{nearest(str(fold), folds)}; {known}")
-    if fold is None and len(folds) == len(entries) > 1:
+    if fold is None and len(folds) == len(entries) > 1 and holds_tracks(folder / folds[0]):
         raise BadInput(f"{folder}: several folds: {', '.join(folds)}; say which: fold={folds[0]}")
     return folder if fold is None else folder / fold
 

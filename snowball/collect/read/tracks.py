@@ -15,7 +15,7 @@ from .columns import SPLIT_WORDS
 from .folder import is_hidden
 from .media import is_about
 
-__all__ = ["track_table"]
+__all__ = ["holds_tracks", "track_table"]
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 BEGIN = 1 << 14  # bytes by which a file is known
@@ -29,8 +29,8 @@ def track_table(path: Path, name: str, max_bad: float) -> tuple[Table, list[Find
     Folders called train, val and test are splits. Rows that are no points are set aside and named in the findings;
     raises GateFailed where they are more than `max_bad` of all, and BadInput where a file cannot be read.
     """
-    files = [(path, "")] if path.is_file() else list(_files(path))
-    if not files or not all(_holds_tracks(file) for file, _ in files):
+    files = _files_of(path)
+    if not _are_tracks(files):
         return None
     recordings: list[Recording] = []
     wheres: list[str] = []
@@ -45,6 +45,19 @@ def track_table(path: Path, name: str, max_bad: float) -> tuple[Table, list[Find
     _gate(name, recordings, findings, max_bad)
     columns = {role: Column(role, "path", recordings) for role in ("past", "future")}
     return Table(name, columns, splits, wheres.__getitem__), findings
+
+
+def holds_tracks(path: Path) -> bool:
+    """Whether a file or folder holds tracks and nothing else."""
+    return _are_tracks(_files_of(path))
+
+
+def _files_of(path: Path) -> list[tuple[Path, str]]:
+    return [(path, "")] if path.is_file() else list(_files(path))
+
+
+def _are_tracks(files: Sequence[tuple[Path, str]]) -> bool:
+    return bool(files) and all(_holds_tracks(file) for file, _ in files)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
