@@ -196,6 +196,14 @@ class TranscriptKind(TextKind):
             words.append({"word": match[0], "start": round(begin, 4), "end": round(end, 4)})
         return {"text": text, "confidence": round(float(np.exp(np.mean(peaks))) if peaks else 0.0, 4), "words": words}
 
+    @staticmethod
+    def in_seconds(answer: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """A decoded answer whose words begin and end in seconds of a row that lasts so long."""
+        words = [
+            {**word, **{key: round(word[key] * seconds, 3) for key in ("start", "end")}} for word in answer["words"]
+        ]
+        return {**answer, "words": words}
+
     def _pairs(
         self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
     ) -> tuple[list[str], list[str]]:

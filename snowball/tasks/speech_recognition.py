@@ -122,8 +122,5 @@ class SpeechRecognition(Task):
 
     def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """When words are said, in seconds of that very recording."""
-        seconds = given["audio"].seconds
-        words = [
-            {**word, **{key: round(word[key] * seconds, 3) for key in ("start", "end")}} for word in answer["words"]
-        ]
-        return {**answer, "words": words}
+        assert isinstance(self.answer_kind, TranscriptKind)
+        return self.answer_kind.in_seconds(answer, given["audio"].seconds)

@@ -1,0 +1,106 @@
+"""A network that reads lips: small convolutions over time and space, then layers over time, and a head that spells.
+
+Shapes: B rows, T frames, H, W, C channels, D width, V outputs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ..recipe import Section
+from .audio import GROUPS, over_time
+from .conformer import inside_frames
+
+__all__ = ["NETWORKS", "LipFront", "LipNetworkSection", "LipShape", "LipSpeller"]
+
+NETWORKS = {
+    "crnn": "Convolutions over time and space, then a two-way GRU, as LipNet (Assael et al., 2016) has it.",
+    "conformer": "The same convolutions, then attention and depthwise convolutions (Conformer).",
+}
+NEIGHBOURS = 2  # frames to either side that the first layer sees, as LipNet's
+GRID = 4  # rows of squares, about, that a frame's features keep
+
+
+class LipNetworkSection(Section):
+    """The size of a network that reads lips."""
+
+    key = "network"
+
+    channels: int = Field(32, ge=4, multiple_of=GROUPS)
+    """Channels of the convolutions."""
+    per_frame: int = Field(2, ge=1, le=8)
+    """Steps of the answer that a frame becomes: each character needs one, and a doubled one two."""
+    width: int = Field(128, ge=8, multiple_of=2)
+    """Features of a frame in the layers over time."""
+    layers: int = Field(2, ge=1, le=32)
+    """Layers over time."""
+    heads: int = Field(4, ge=1)
+    """Attention heads of a conformer; they divide the width."""
+
+
+class LipShape(NamedTuple):
+    """What a network is built for: H x W pixels, their mean and deviation, what stands for no frame, and dropout."""
+
+    height: int
+    width: int
+    mean: float
+    std: float
+    padding: int
+    dropout: float
+
+
+class LipFront(nn.Module):
+    """(B, T, H, W) uint8 to features (B, T, D), 0 behind each row's own frames, and how many those are (B,).
+
+    The first layer sees a frame and its neighbours as channels, which is a 3D convolution of one input channel; the
+    ones behind it see each frame by itself. They are normalised within a frame, so that no frame hangs on the others
+    of its batch.
+    """
+
+    def __init__(self, shape: LipShape, channels: int, width: int) -> None:
+        super().__init__()
+        self.mean, self.std, self.padding = shape.mean, shape.std, shape.padding
+        layers: list[nn.Module] = []
+        before, height, across = 2 * NEIGHBOURS + 1, shape.height, shape.width
+        while not layers or height > GRID:
+            conv = nn.Conv2d(before, channels, 3, 2, 1, bias=False)
+            layers += [conv, nn.GroupNorm(GROUPS, channels), nn.SiLU()]
+            before, height, across = channels, (height + 1) // 2, (across + 1) // 2
+        self.layers = nn.Sequential(*layers)
+        out = nn.Linear(channels * height * across, width)
+        self.out = nn.Sequential(nn.Flatten(), out, nn.LayerNorm(width), nn.Dropout(shape.dropout))
+
+    def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
+        held = (video != self.padding).flatten(2).any(2)  # (B, T)
+        x = (video.float() - self.mean) / self.std * held[:, :, None, None]
+        num = x.shape[1]
+        padded = F.pad(x, (0, 0, 0, 0, NEIGHBOURS, NEIGHBOURS))
+        near = torch.stack([padded[:, step : step + num] for step in range(2 * NEIGHBOURS + 1)], 2)
+        features = self.out(self.layers(near.flatten(0, 1))).unflatten(0, (-1, num))  # (B, T, D)
+        return features * held[:, :, None], held.sum(1)
+
+
+class LipSpeller(nn.Module):
+    """`model(video=x)`: (B, T, H, W) uint8 to `logits` (B, T * per_frame, V) and `frames` (B,), each row's own."""
+
+    def __init__(self, name: str, shape: LipShape, size: LipNetworkSection, num_outputs: int) -> None:
+        super().__init__()
+        self.per_frame = size.per_frame
+        self.front = LipFront(shape, size.channels, size.width)
+        self.spread = nn.Linear(size.width, size.per_frame * size.width)
+        self.body = over_time(name, size, shape.dropout)
+        self.head = nn.Linear(size.width, num_outputs)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, video: Tensor) -> dict[str, Tensor]:
+        x, frames = self.front(video)
+        steps = self.spread(x).unflatten(2, (self.per_frame, -1)).flatten(1, 2)  # (B, T * per_frame, D)
+        frames = frames * self.per_frame
+        steps = steps * inside_frames(steps, frames)[:, :, None]
+        return {"logits": self.head(self.body(steps, frames)), "frames": frames}
