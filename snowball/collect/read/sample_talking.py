@@ -8,6 +8,7 @@ T frames, H, W.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .formants import PAUSE, PHONEMES, Spoken, Voice, say
 __all__ = ["LEXICON", "TALKING", "draw_mouth", "talking"]
 
 RATE, FRAMES = 8000, 25  # samples and frames a second
-_ROWS, _SIZE = 480, (24, 48)
+_ROWS, _SIZE = 400, (24, 48)
 _BLUR = 0.07  # seconds over which lips go from one shape to the next
 LEXICON: Mapping[str, tuple[str, ...]] = {
     "pea": ("P", "IY"),
@@ -45,8 +46,9 @@ _SPREAD = {"AO": 0.7, "UW": 0.5, "W": 0.5, "R": 0.8, "SH": 0.7, "IY": 1.25, "EH"
 _TEETH = ("F", "V")  # whose upper teeth stand on the lower lip
 
 
+@cache
 def talking() -> Table:
-    """480 films of two to four words, the same ones every time: `video`, its sound in `audio`, `text`, `speaker`."""
+    """400 films of two to four words, the same ones every time: `video`, its sound in `audio`, `text`, `speaker`."""
     random = np.random.Generator(np.random.Philox(2028))
     voices = [Voice(random.uniform(90, 230), random.uniform(0.92, 1.15), random.uniform(0.9, 1.15)) for _ in range(8)]
     faces = [random.uniform((0.8, -1.5, -3, 110, 30), (1.15, 1.5, 3, 190, 70)) for _ in voices]
