@@ -54,6 +54,8 @@ class DataSection(Section):
     """The column the model is to answer. Default: the one column of the right kind."""
     group: str | None = None
     """Rows that share this column's value never stand on two sides of a split (a speaker, a patient, a session)."""
+    hold_out: str | None = Field(None, pattern=r"^[^=]+=.+$")
+    """`COLUMN=VALUE`, e.g. `speaker=anna`: the test rows are those with this value, whatever the source's split says."""
     split: Literal["random", "time"] = "random"
     """`time` takes the last rows for the test and those before them for validation: neighbours of a recording are
     near copies, and drawn at random they would stand on both sides."""

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from .finding import BadInput, nearest
 
-__all__ = ["SPLITS", "Column", "Part", "Table"]
+__all__ = ["OWNERS", "SPLITS", "Column", "Part", "Table"]
 
 SPLITS = ("train", "val", "test")
+OWNERS = ("speaker", "speaker_id", "spk", "client_id", "subject", "subject_id", "patient", "patient_id", "person")
+"""Names of columns that say whose rows they are, in lower case: never an answer unless asked for."""
 
 
 class Part(NamedTuple):
@@ -65,6 +67,12 @@ class Table:
     def is_own(self, row: int) -> bool:
         """Whether a row is one of the source, not a variant of one."""
         return self.origins is None or self.origins[row] == row
+
+    def owners(self, named: str | None = None) -> Column | None:
+        """The column that says whose rows they are: the one that is named, else one with such a name."""
+        if named is not None and named in self.columns:
+            return self.columns[named]
+        return next((column for name, column in self.columns.items() if name.lower() in OWNERS), None)
 
     def column(self, name: str) -> Column:
         """The column called `name`; a missing one is an error that names the nearest."""

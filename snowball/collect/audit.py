@@ -29,7 +29,7 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
     findings = [bad_rows_finding(table, encoded.bad)] if encoded.bad else []
     findings += _duplicates(table, encoded, splits)
     findings += _near_duplicates(table, encoded, splits)
-    findings += _group_overlap(table, splits)
+    findings += _group_overlap(table, splits) + _owner_overlap(table, splits, task.recipe.data.group)
     findings += metadata_leaks(task, table, encoded)
     findings += _neighbours(table, splits) if task.ordered else []
     return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
@@ -130,6 +130,23 @@ def _group_overlap(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Fi
     message = f"{len(parted)} recordings have parts in more than one split: a score on them is partly memory"
     fix = "put all parts of a recording in one split"
     return [Finding("group-overlap", "warning", message, {"groups": named, "count": len(parted)}, fix)]
+
+
+def _owner_overlap(table: Table, splits: Mapping[str, Sequence[int]], named: str | None) -> list[Finding]:
+    """People, or whatever owns rows, that stand in the test and elsewhere: a score on them is of known ones."""
+    column = table.owners(named)
+    if column is None:
+        return []
+    held = {name: {str(column.cells[row]) for row in rows} for name, rows in splits.items()}
+    shared = sorted(held.get("test", set()) & (held.get("train", set()) | held.get("val", set())))
+    if not shared:
+        return []
+    message = (
+        f"each {column.name} of {len(held['test'])} in the test split" if len(shared) == len(held["test"]) else
+        f"{len(shared)} of {len(held['test'])} values of {column.name} in the test split"
+    ) + " is learned from too: the score says nothing of others"
+    fix = f"data.hold_out={column.name}={shared[0]} tests on one alone; data.group={column.name} keeps each in one split"
+    return [Finding("group-overlap", "warning", message, {"values": shared[:SHOWN], "count": len(shared)}, fix)]
 
 
 def _near_duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:

@@ -84,7 +84,7 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     """Other data for a trained task: every row is a test row."""
     asked = run.recipe.data
     notes: list[Finding] = []
-    table = read_table(asked.model_copy(update={"name": _source(source), "root": None, "group": None}), notes.append)
+    table = read_table(asked.model_copy(update={"name": _source(source), "root": None, "group": None, "hold_out": None}), notes.append)
     run.task_type.pick_columns(table, run.recipe)
     table = run.task_type.arrange(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
@@ -125,7 +125,14 @@ def _split(task_type: type[Task], table: Table, columns: Mapping[str, Column], r
     strata = _strata(kind, answer.cells)
     by_time = data.split == "time"
     return split_rows(
-        table, strata, val=data.val, test=data.test, seed=recipe.train.seed, group=data.group, by_time=by_time
+        table,
+        strata,
+        val=data.val,
+        test=data.test,
+        seed=recipe.train.seed,
+        group=data.group,
+        by_time=by_time,
+        hold_out=data.hold_out,
     )
 
 

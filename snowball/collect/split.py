@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..finding import BadInput
+from ..finding import BadInput, nearest
 from ..rng import mix
 from ..table import SPLITS, Table
 
@@ -22,14 +22,18 @@ def split_rows(
     seed: int,
     group: str | None = None,
     by_time: bool = False,
+    hold_out: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Row numbers of `train`, `val` and `test`, disjoint and sorted, from the table's split, strata and seed alone.
 
     Rows the source assigns stay there. A missing test split is `test` of the unassigned rows, a missing validation
     split `val` of what is then left for training: drawn, or, by time, the last ones. Whole groups move together: those
-    of the column `group`, else the table's own. Variants of rows stand in no split.
+    of the column `group`, else the table's own. Variants of rows stand in no split. With `hold_out`, COLUMN=VALUE, the
+    test rows are those of this value, in place of what the source calls its test.
     """
     given = np.array([_assigned(table, row) for row in range(len(table))])
+    if hold_out is not None:
+        given = _held_out(table, given, hold_out)
     groups = table.groups if group is None else [str(cell) for cell in table.column(group).cells]
     free = np.flatnonzero(given == "")
     if not len(free):  # the source calls its training rows train
@@ -60,6 +64,15 @@ def _assigned(table: Table, row: int) -> str:
     if not table.is_own(row):
         return "variant"
     return table.split[row] if table.split[row] in SPLITS else ""
+
+
+def _held_out(table: Table, given: np.ndarray, hold_out: str) -> np.ndarray:
+    name, _, value = hold_out.partition("=")
+    cells = [str(cell) for cell in table.column(name).cells]
+    if value not in cells:
+        raise BadInput(f"data.hold_out={hold_out}: no row of {table.name} has it{nearest(value, sorted(set(cells)))}")
+    is_held = np.array([cell == value for cell in cells]) & (given != "variant")
+    return np.where(is_held, "test", np.where(given == "test", "", given))
 
 
 def _last(pool: np.ndarray, groups: Sequence[str] | None, share: float) -> np.ndarray:

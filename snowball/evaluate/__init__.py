@@ -33,6 +33,7 @@ __all__ = [
     "wilson_interval",
 ]
 
+MOST_OWNERS = 200  # rows of a table by speaker
 MISTAKES = 24  # shown in the report
 Z95 = 1.959964  # two-sided 95 %
 
@@ -131,7 +132,7 @@ def evaluate_rows(
         baseline=baseline,
         controls=controls,
         mistakes=mistakes,
-        blocks=[*task.blocks(predictions, answers), *run.blocks()],
+        blocks=[*task.blocks(predictions, answers), *_by_owner(task, source.numbers, predictions, answers), *run.blocks()],
         findings=findings,
         seconds=time.perf_counter() - started,
     )
@@ -145,6 +146,25 @@ def evaluate_rows(
     write_json(run.path / "evaluation.json", evaluation.to_json())
     write_report(run, evaluation, [task.draw(*source.row(source.numbers[i]), predictions[i]) for i in worst])
     return evaluation
+
+
+def _by_owner(
+    task: Task, rows: Sequence[int], predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
+) -> list[Block]:
+    """The scores of each speaker, patient or whatever owns rows; see Table.owners."""
+    column = task.table.owners(task.recipe.data.group) if task.table and len(task.table.columns) > 1 else None
+    if column is None or column.name in {role.column for role in task.schema.columns.values()}:
+        return []
+    held: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        held.setdefault(str(column.cells[row]), []).append(place)
+    if not 1 < len(held) <= MOST_OWNERS:
+        return []
+    lines = []
+    for name in sorted(held):
+        scores = task.score([predictions[i] for i in held[name]], [answers[i] for i in held[name]])
+        lines.append([name, len(held[name]), *(round(value, 4) for value in scores.values())])
+    return [Block(f"By {column.name}", "table", {"columns": [column.name, "rows", *scores], "rows": lines})]
 
 
 def _controls(

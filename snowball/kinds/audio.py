@@ -135,8 +135,10 @@ class AudioKind(Kind):
         quantiles = {"shortest": 0.0, "median": 0.5, "longest": 1.0}
         return {
             "rates": {f"{rate} Hz": rows for rate, rows in Counter(fact["rate"] for fact in facts).most_common()},
-            "seconds": {name: round(float(np.quantile(seconds, q)), 2) for name, q in quantiles.items()},
-            "hours": round(float(seconds.sum()) / 3600, 3),
+            "seconds": {
+                **{name: round(float(np.quantile(seconds, q)), 2) for name, q in quantiles.items()},
+                "in all": round(float(seconds.sum()), 1),
+            },
         }
 
     @classmethod

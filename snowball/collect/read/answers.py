@@ -10,6 +10,7 @@ from typing import Any
 
 from ...finding import BadInput
 from ...recipe import DataSection
+from ...table import OWNERS
 from .languages import is_language
 from .raw import Raw
 
@@ -20,7 +21,7 @@ MAX_CLASSES = 1000  # distinct values of a column that is taken for a label with
 _MANY = 20  # distinct fractions from which a column measures something rather than names classes
 _LONG = 40  # mean characters of text that is no class name
 _WORDY = 3  # mean words above which text that nobody calls a label is sentences, however often they come back
-_TEXT_NAMES = ("text", "sentence", "document")
+_TEXT_NAMES = ("text", "sentence", "document", "transcript", "transcription", "utterance")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def pick_label(
         asked = None if data.answer in told else known.get(data.answer)
         label = data.answer if asked and not asked.measures and not asked.is_prose else None
     else:
-        label = _likely(raw, {c: found for c, found in known.items() if c not in given and c != data.group}, is_lone)
+        others = {c: found for c, found in known.items() if c not in given and c != data.group}
+        label = _likely(raw, {c: found for c, found in others.items() if c.lower() not in OWNERS}, is_lone)
     return label, {column: kind for column, kind in kinds.items() if column != label}
 
 

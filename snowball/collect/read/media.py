@@ -25,6 +25,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"MM\0*", "image"),
     *((b"P%d" % digit, "image") for digit in range(1, 7)),
     (b"\x1a\x45\xdf\xa3", "video"),
+    (b"fLaC", "audio"),
+    (b"OggS", "audio"),
+    (b"ID3", "audio"),
 )
 
 
@@ -49,6 +52,8 @@ def kind_of_bytes(data: bytes) -> str | None:
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image"
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return "audio"
     if data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
         return "video"
     return next((kind for magic, kind in _MAGIC if data.startswith(magic)), None)

@@ -23,6 +23,7 @@ from .media import TEXT, is_about, kind_suffixes
 from .samples import SAMPLES
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
 from .texts import read_text_folder, read_text_path
+from .transcripts import transcript_table
 
 __all__ = ["list_sources", "read_table"]
 
@@ -31,7 +32,7 @@ Note = Callable[[Finding], None]
 _FORMATS = (
     f"folders of classes, idx files, archives (.zip .tar .tar.gz ...), tables ({' '.join(TABLE_SUFFIXES)}),"
     f" documents ({' '.join(DOCUMENT_SUFFIXES)}), {LABELLED_FORMS},"
-    " and folders of parallel files (train.en train.de ...)"
+    " folders of parallel files (train.en train.de ...), and recordings with transcripts"
 )
 
 
@@ -115,6 +116,8 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
     if (folder / CIFAR_FILES[0]).is_file():
         return cifar_table(name, folder)
     if found := _annotated(folder, name, shown):
+        return _telling(found, tell)
+    if found := transcript_table(folder, name, shown):
         return _telling(found, tell)
     if files := find_table_files(folder):
         classes = holds_class_folders(folder)
