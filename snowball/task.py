@@ -11,7 +11,7 @@ import importlib
 import os
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+__all__ = ["ColumnSchema", "Condition", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
 
 IN_FLIGHT = 32  # rows that `fit` holds at a time
 
@@ -89,6 +89,18 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
 
     def answer(self, row: int) -> Any:
         return self._task.answer_kind.read(self._answers[row])
+
+
+class Condition(NamedTuple):
+    """Other circumstances under which held-out rows are scored once more, such as noise: one point of a plot.
+
+    `change` gives a batch's inputs under it; what it draws hangs on each row's number alone.
+    """
+
+    group: str
+    """The line that the point belongs to."""
+    x: float
+    change: Callable[[Mapping[str, Tensor], SampleRandom], dict[str, Tensor]]
 
 
 class Control(NamedTuple):
@@ -282,6 +294,13 @@ class Task(ABC):
     @abstractmethod
     def model(self) -> nn.Module:
         """A new network: tensors in, a dict of tensors out."""
+
+    conditions_note: ClassVar[str] = ""
+    """What the conditions' x is, in words."""
+
+    def conditions(self) -> Sequence[Condition]:
+        """Circumstances under which an evaluation scores the rows once more, each group over the same x."""
+        return ()
 
     def control(self) -> Control | None:
         """A new network for the same inputs that is denied what the task is about.

@@ -18,7 +18,7 @@ from .conformer import Conformer, inside_frames, pooled
 from .recurrent import TwoWay
 from .spectrum import LogMel
 
-__all__ = ["NETWORKS", "SoundClassifier", "SoundNetworkSection", "SoundShape", "SoundSpeller", "over_time", "stride_of"]
+__all__ = ["GROUPS", "NETWORKS", "Listening", "OverTime", "SoundClassifier", "SoundNetworkSection", "SoundShape", "SoundSpeller", "over_time", "stride_of"]
 
 GROUPS = 4
 
@@ -149,7 +149,7 @@ def stride_of(size: SoundNetworkSection) -> int:
     return size.stride
 
 
-class _Listening(nn.Module):
+class Listening(nn.Module):
     """What both networks begin with: (B, L) samples to features (B, T, D) and the frames (B,) of each row."""
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
@@ -168,7 +168,7 @@ class SoundClassifier(nn.Module):
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
         super().__init__()
-        self.listen = _Listening(name, shape, size)
+        self.listen = Listening(name, shape, size)
         self.drop = nn.Dropout(shape.dropout)
         self.head = nn.Linear(2 * size.width, shape.num_outputs)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -183,7 +183,7 @@ class SoundSpeller(nn.Module):
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
         super().__init__()
-        self.listen = _Listening(name, shape, size)
+        self.listen = Listening(name, shape, size)
         self.head = nn.Linear(size.width, shape.num_outputs)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)

@@ -33,7 +33,7 @@ class LipNetworkSection(Section):
 
     channels: int = Field(32, ge=4, multiple_of=GROUPS)
     """Channels of the convolutions."""
-    per_frame: int = Field(2, ge=1, le=8)
+    per_frame: int = Field(1, ge=1, le=8)
     """Steps of the answer that a frame becomes: each character needs one, and a doubled one two."""
     width: int = Field(128, ge=8, multiple_of=2)
     """Features of a frame in the layers over time."""
@@ -44,12 +44,10 @@ class LipNetworkSection(Section):
 
 
 class LipShape(NamedTuple):
-    """What a network is built for: H x W pixels, their mean and deviation, what stands for no frame, and dropout."""
+    """What a network is built for: H x W pixels, what stands for no frame, and dropout."""
 
     height: int
     width: int
-    mean: float
-    std: float
     padding: int
     dropout: float
 
@@ -57,16 +55,17 @@ class LipShape(NamedTuple):
 class LipFront(nn.Module):
     """(B, T, H, W) uint8 to features (B, T, D), 0 behind each row's own frames, and how many those are (B,).
 
-    The first layer sees a frame and its neighbours as channels, which is a 3D convolution of one input channel; the
-    ones behind it see each frame by itself. They are normalised within a frame, so that no frame hangs on the others
-    of its batch.
+    Each film is brought to mean 0 and deviation 1 over its own frames: neither its light nor how far its batch is
+    padded changes what is seen. The first layer sees a frame, and as further channels by how much it and its
+    neighbours differ from the film's mean picture, which is what moves; with neighbours as channels it is a 3D
+    convolution. The layers behind it see each frame by itself.
     """
 
     def __init__(self, shape: LipShape, channels: int, width: int) -> None:
         super().__init__()
-        self.mean, self.std, self.padding = shape.mean, shape.std, shape.padding
+        self.padding = shape.padding
         layers: list[nn.Module] = []
-        before, height, across = 2 * NEIGHBOURS + 1, shape.height, shape.width
+        before, height, across = 2 * NEIGHBOURS + 2, shape.height, shape.width
         while not layers or height > GRID:
             conv = nn.Conv2d(before, channels, 3, 2, 1, bias=False)
             layers += [conv, nn.GroupNorm(GROUPS, channels), nn.SiLU()]
@@ -77,10 +76,13 @@ class LipFront(nn.Module):
 
     def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
         held = (video != self.padding).flatten(2).any(2)  # (B, T)
-        x = (video.float() - self.mean) / self.std * held[:, :, None, None]
+        own, count = held[:, :, None, None], held.sum(1).clamp(min=1)[:, None, None, None]
+        pixels = video.float() * own
+        x = (pixels - pixels.mean((2, 3), keepdim=True).sum(1, keepdim=True) / count) * own
+        x = x / (x.square().mean((2, 3), keepdim=True).sum(1, keepdim=True) / count + 1.0).sqrt()
         num = x.shape[1]
-        padded = F.pad(x, (0, 0, 0, 0, NEIGHBOURS, NEIGHBOURS))
-        near = torch.stack([padded[:, step : step + num] for step in range(2 * NEIGHBOURS + 1)], 2)
+        moving = F.pad((x - x.sum(1, keepdim=True) / count) * own, (0, 0, 0, 0, NEIGHBOURS, NEIGHBOURS))
+        near = torch.stack([x, *(moving[:, step : step + num] for step in range(2 * NEIGHBOURS + 1))], 2)
         features = self.out(self.layers(near.flatten(0, 1))).unflatten(0, (-1, num))  # (B, T, D)
         return features * held[:, :, None], held.sum(1)
 

@@ -105,8 +105,7 @@ class Film:
 
 
 class LipsKind(Kind):
-    """State: `crop` (`mouth`, `whole`, or a box), `face`, which stands in where a film shows none, `height`, `width`,
-    and `mean` and `std` of the pixels that are left of training films.
+    """State: `crop` (`mouth`, `whole`, or a box), `face`, which stands in where a film shows none, `height`, `width`.
 
     A raw value is a Film. Encoded it is (T, H, W) uint8; a batch is padded with PADDING.
     """
@@ -141,11 +140,10 @@ class LipsKind(Kind):
     def fit(cls, values: Iterable[Film], recipe: Recipe) -> dict[str, Any]:
         asked = recipe[LipsSection]
         looks = asked.crop == "mouth" or (asked.crop == "auto" and can_find())
-        sizes, faces, held = [], [], []
+        faces, held = [], []
         for film in values:
-            sizes.append(film.frames.shape[1:])
             faces.append(film.face if looks else None)
-            held.append(film.frames[:: max(1, len(film.frames) // 4)])
+            held.append(film.frames[:1])
         if not held:
             raise BadInput("no readable film among the training rows")
         found = [face for face in faces if face is not None]
@@ -163,9 +161,7 @@ class LipsKind(Kind):
         boxes = [_place(crop, one, face) for one in faces]
         parts = [_cut(frames, box) for frames, box in zip(held, boxes, strict=True)]
         height, width = (min(side, max(p.shape[axis] for p in parts)) for axis, side in enumerate(asked.size, 1))
-        pixels = np.concatenate([part.reshape(-1)[::7] for part in parts]).astype(np.float32)
-        mean, std = round(float(pixels.mean()), 3), round(float(max(1.0, pixels.std())), 3)
-        return {"crop": crop, "face": face, "height": height, "width": width, "mean": mean, "std": std}
+        return {"crop": crop, "face": face, "height": height, "width": width}
 
     @property
     def size(self) -> tuple[int, int]:

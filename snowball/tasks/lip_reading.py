@@ -58,7 +58,7 @@ class LipReading(Task):
     def model(self) -> nn.Module:
         kind, recipe = self.kinds["video"], self.recipe
         assert isinstance(kind, LipsKind)
-        shape = LipShape(*kind.size, kind.state["mean"], kind.state["std"], PADDING, recipe.model.dropout)
+        shape = LipShape(*kind.size, PADDING, recipe.model.dropout)
         return LipSpeller(recipe.model.name, shape, recipe[LipNetworkSection], self.answer_kind.num_outputs)
 
     def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

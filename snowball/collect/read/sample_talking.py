@@ -19,7 +19,7 @@ from .formants import PAUSE, PHONEMES, Spoken, Voice, say
 __all__ = ["LEXICON", "TALKING", "draw_mouth", "talking"]
 
 RATE, FRAMES = 8000, 25  # samples and frames a second
-_ROWS, _SIZE = 400, (24, 48)
+_ROWS, _SIZE = 400, (16, 32)
 _BLUR = 0.07  # seconds over which lips go from one shape to the next
 LEXICON: Mapping[str, tuple[str, ...]] = {
     "pea": ("P", "IY"),
@@ -38,7 +38,7 @@ LEXICON: Mapping[str, tuple[str, ...]] = {
 }
 """Words in ARPAbet."""
 TALKING: dict[str, Any] = {
-    **{"train.epochs": 40, "network.width": 96, "network.channels": 16, "audio.mels": 40, "augment.snr": -10.0}
+    **{"train.epochs": 40, "network.width": 96, "network.channels": 16, "network.stride": 4, "audio.mels": 40, "augment.snr": -10.0}
 }
 """Recipe values that the sample is best served by, as dotted keys."""
 # How wide lips are while a phoneme is spoken: rounded below 1, spread above it.
@@ -51,7 +51,7 @@ def talking() -> Table:
     """400 films of two to four words, the same ones every time: `video`, its sound in `audio`, `text`, `speaker`."""
     random = np.random.Generator(np.random.Philox(2028))
     voices = [Voice(random.uniform(90, 230), random.uniform(0.92, 1.15), random.uniform(0.9, 1.15)) for _ in range(8)]
-    faces = [random.uniform((0.8, -1.5, -3, 110, 30), (1.15, 1.5, 3, 190, 70)) for _ in voices]
+    faces = [random.uniform((0.55, -1, -2, 110, 30), (0.75, 1, 2, 190, 70)) for _ in voices]
     words = list(LEXICON)
     films, sounds, texts, speakers = [], [], [], []
     for row in range(_ROWS):
