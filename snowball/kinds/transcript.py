@@ -22,15 +22,17 @@ from torch import Tensor
 from ..finding import BadInput, Finding
 from ..kind import Block, Metric, Unreadable
 from ..recipe import Recipe, Section
+from ..table import Table
 from ._ctc import align, beam_tokens, ctc_nll, frames_needed, greedy_tokens
 from .text import TextKind, TextSection
 
 if TYPE_CHECKING:
     from ._spelling import Spelling
 
-__all__ = ["TranscriptKind", "TranscriptOptions", "TranscriptSection"]
+__all__ = ["TranscriptKind", "TranscriptOptions", "TranscriptSection", "words_column"]
 
 _MARKS = re.compile(r"[^\w\s']|_")
+_WORDS = ("text", "transcript", "transcription", "sentence", "utterance", "words")
 BAND = 22  # pixels below a picture that words are written in
 WITH_MODEL = 16  # hypotheses that are kept where a language model has a say
 
@@ -273,6 +275,17 @@ class TranscriptKind(TextKind):
             place = min(max(0.0, (left + right - width) / 2), picture.width - width)
             pen.text((place, picture.height + 6), word["word"], fill=(20, 25, 30))
         return drawn
+
+
+def words_column(table: Table, recipe: Recipe) -> str | None:
+    """Of several columns of text, the one whose name says that it holds the words; what the recipe names goes before."""
+    texts = [name for name, column in table.columns.items() if column.kind == "text"]
+    if len(texts) < 2 or recipe.data.answer is not None:
+        return recipe.data.answer
+    named = sorted((name for name in texts if name.lower() in _WORDS), key=lambda name: _WORDS.index(name.lower()))
+    if not named:
+        raise BadInput(f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}")
+    return named[0]
 
 
 def normal(text: str, section: TranscriptSection) -> str:

@@ -23,10 +23,10 @@ from ..kinds._sync import lag_of, sync_curve
 from ..kinds.audio import PADDING, AudioKind, AudioSection
 from ..kinds.lips import PADDING as NO_FRAME
 from ..kinds.lips import RATE, LipsKind
-from ..kinds.transcript import TranscriptKind, TranscriptOptions
+from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
-from ..table import Table
+from ..table import Column, Table
 from ..task import Condition, Schema, Task
 
 __all__ = ["AudioVisualSpeech"]
@@ -81,6 +81,10 @@ class AudioVisualSpeech(Task):
             "augment.masked_spans": 1,
             "augment.shift": 0.05,
         }
+
+    @classmethod
+    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
+        return super().pick_columns(table, recipe.replace({"data.answer": words_column(table, recipe)}))
 
     @classmethod
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:

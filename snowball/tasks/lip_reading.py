@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ..design.lips import NETWORKS, LipNetworkSection, LipShape, LipSpeller
 from ..kinds.lips import PADDING, LipsKind
-from ..kinds.transcript import TranscriptKind, TranscriptOptions
-from ..recipe import Section
-from ..table import Table
+from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
+from ..recipe import Recipe, Section
+from ..table import Column, Table
 from ..task import Task
 
 __all__ = ["LipReading"]
@@ -54,6 +54,10 @@ class LipReading(Task):
             "schedule.name": "onecycle",
             "augment.shift": 0.05,
         }
+
+    @classmethod
+    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
+        return super().pick_columns(table, recipe.replace({"data.answer": words_column(table, recipe)}))
 
     def model(self) -> nn.Module:
         kind, recipe = self.kinds["video"], self.recipe

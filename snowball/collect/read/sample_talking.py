@@ -38,7 +38,7 @@ LEXICON: Mapping[str, tuple[str, ...]] = {
 }
 """Words in ARPAbet."""
 TALKING: dict[str, Any] = {
-    **{"train.epochs": 40, "network.width": 96, "network.channels": 16, "network.stride": 4, "audio.mels": 40, "augment.snr": -10.0}
+    **{"train.epochs": 40, "train.batch_size": 8, "network.width": 64, "network.channels": 16, "network.stride": 4, "audio.mels": 40, "augment.snr": -10.0}
 }
 """Recipe values that the sample is best served by, as dotted keys."""
 # How wide lips are while a phoneme is spoken: rounded below 1, spread above it.
@@ -48,7 +48,7 @@ _TEETH = ("F", "V")  # whose upper teeth stand on the lower lip
 
 @cache
 def talking() -> Table:
-    """400 films of two to four words, the same ones every time: `video`, its sound in `audio`, `text`, `speaker`."""
+    """400 films of one to three words, the same ones every time: `video`, its sound in `audio`, `text`, `speaker`."""
     random = np.random.Generator(np.random.Philox(2028))
     voices = [Voice(random.uniform(90, 230), random.uniform(0.92, 1.15), random.uniform(0.9, 1.15)) for _ in range(8)]
     faces = [random.uniform((0.55, -1, -2, 110, 30), (0.75, 1, 2, 190, 70)) for _ in voices]
@@ -56,7 +56,7 @@ def talking() -> Table:
     films, sounds, texts, speakers = [], [], [], []
     for row in range(_ROWS):
         number = row % len(voices)
-        said = [words[int(n)] for n in random.integers(len(words), size=random.integers(2, 5))]
+        said = [words[int(n)] for n in random.integers(len(words), size=random.integers(1, 4))]
         phonemes = [PAUSE]
         for word in said:
             phonemes += [*LEXICON[word], PAUSE]
