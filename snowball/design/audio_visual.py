@@ -6,6 +6,7 @@ Shapes: B rows, L samples, T frames of sound, N frames of film, S steps, K = T +
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -95,13 +96,15 @@ class AudioVisualSpeller(nn.Module):
         self.look_over_time = over_time(name, size, sound.dropout)
         self.step_seconds = self.listen.features.hop / sound.rate * stride_of(size)
         self.frame_seconds = 1 / frame_rate
+        # Whole numbers: the length of a batch and the lengths of its rows are rounded alike, whoever computes them.
+        self.ratio = Fraction(self.frame_seconds / self.step_seconds).limit_denominator(1000)
         self.streams = nn.Parameter(0.1 * torch.randn(2, width))
         self.heard, self.seen = nn.LayerNorm(width), nn.LayerNorm(width)
         self.first = nn.Parameter(0.1 * torch.randn(width))
         self.fusions = nn.ModuleList(_Fusion(width, fusion.heads, sound.dropout) for _ in range(fusion.layers))
         self.body = over_time(name, size, sound.dropout)
         self.head = nn.Linear(width, sound.num_outputs)
-        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.normal_(self.head.weight, std=0.1)  # at 0.01 nothing but blanks is answered for hundreds of steps
         nn.init.zeros_(self.head.bias)
 
     def forward(self, audio: Tensor, video: Tensor, audio_masks: Tensor | None = None) -> dict[str, Tensor]:
@@ -111,13 +114,13 @@ class AudioVisualSpeller(nn.Module):
         memory = torch.cat([self.heard(heard) + self.streams[0], self.seen(seen) + self.streams[1]], 1)
         inside = torch.cat([inside_frames(heard, sounds), inside_frames(seen, pictures)], 1)  # (B, K)
         blocked = torch.where(inside, 0.0, NEVER)[:, None, None]
-        ratio = self.frame_seconds / self.step_seconds
-        num = torch.sym_max(heard.shape[1], math.ceil(seen.shape[1] * ratio))
-        steps = torch.maximum(sounds, (pictures * ratio).ceil().long())  # (B,)
+        times, of = self.ratio.numerator, self.ratio.denominator
+        num = torch.sym_max(heard.shape[1], (seen.shape[1] * times + of - 1) // of)
+        steps = torch.maximum(sounds, (pictures * times + of - 1) // of)  # (B,)
         step_times = (torch.arange(num, device=audio.device) + 0.5) * self.step_seconds
         frame_times = (torch.arange(seen.shape[1], device=audio.device) + 0.5) * self.frame_seconds
-        times = torch.cat([step_times[: heard.shape[1]], frame_times])  # (K,)
-        apart = (step_times[:, None] - times).abs()  # (S, K)
+        key_times = torch.cat([step_times[: heard.shape[1]], frame_times])  # (K,)
+        apart = (step_times[:, None] - key_times).abs()  # (S, K)
         x = self.first.expand(heard.shape[0], num, -1)
         for fusion in self.fusions:
             x = fusion(x, memory, apart, blocked)

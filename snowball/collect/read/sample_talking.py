@@ -38,7 +38,8 @@ LEXICON: Mapping[str, tuple[str, ...]] = {
 }
 """Words in ARPAbet."""
 TALKING: dict[str, Any] = {
-    **{"train.epochs": 40, "train.batch_size": 8, "network.width": 64, "network.channels": 16, "network.stride": 4, "audio.mels": 40, "augment.snr": -10.0}
+    **{"train.epochs": 36, "train.batch_size": 8, "optim.lr": 0.005, "augment.snr": -10.0, "audio.mels": 40},
+    **{"network.width": 64, "network.channels": 16, "network.stride": 4, "network.layers": 1},
 }
 """Recipe values that the sample is best served by, as dotted keys."""
 # How wide lips are while a phoneme is spoken: rounded below 1, spread above it.
