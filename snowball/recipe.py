@@ -58,7 +58,7 @@ class DataSection(Section):
     group: str | None = None
     """Rows that share this column's value never stand on two sides of a split (a speaker, a patient, a session)."""
     hold_out: str | None = Field(None, pattern=r"^[^=]+=.+$")
-    """`COLUMN=VALUE`, e.g. `speaker=anna`: the test rows are those with this value, whatever the source's split says."""
+    """`COLUMN=VALUE`, e.g. `speaker=anna`: the test rows are those with this value, whatever its split says."""
     split: Literal["random", "time"] = "random"
     """`time` takes the last rows for the test and those before them for validation: neighbours of a recording are
     near copies, and drawn at random they would stand on both sides."""
@@ -241,7 +241,9 @@ class Recipe:
                     continue
                 section, field = resolve_key(written, types).split(".")
                 nested[section][field] = value
-        parts = [{f: value for f, value in nested[section.key].items() if f in section.model_fields} for section in types]
+        parts = [
+            {f: value for f, value in nested[section.key].items() if f in section.model_fields} for section in types
+        ]
         built = [_build_section(section, part) for section, part in zip(types, parts, strict=True)]
         return cls(task, [_with_optim_defaults(section) for section in built], waive)
 

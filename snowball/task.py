@@ -30,7 +30,18 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Condition", "Control", "Rows", "Schema", "Task", "build_options", "choose_task", "kinds", "tasks"]
+__all__ = [
+    "ColumnSchema",
+    "Condition",
+    "Control",
+    "Rows",
+    "Schema",
+    "Task",
+    "build_options",
+    "choose_task",
+    "kinds",
+    "tasks",
+]
 
 IN_FLIGHT = 32  # rows that `fit` holds at a time
 

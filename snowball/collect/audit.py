@@ -142,10 +142,13 @@ def _owner_overlap(table: Table, splits: Mapping[str, Sequence[int]], named: str
     if not shared:
         return []
     message = (
-        f"each {column.name} of {len(held['test'])} in the test split" if len(shared) == len(held["test"]) else
-        f"{len(shared)} of {len(held['test'])} values of {column.name} in the test split"
+        f"each {column.name} of {len(held['test'])} in the test split"
+        if len(shared) == len(held["test"])
+        else f"{len(shared)} of {len(held['test'])} values of {column.name} in the test split"
     ) + " is learned from too: the score says nothing of others"
-    fix = f"data.hold_out={column.name}={shared[0]} tests on one alone; data.group={column.name} keeps each in one split"
+    fix = (
+        f"data.hold_out={column.name}={shared[0]} tests on one alone; data.group={column.name} keeps each in one split"
+    )
     return [Finding("group-overlap", "warning", message, {"values": shared[:SHOWN], "count": len(shared)}, fix)]
 
 

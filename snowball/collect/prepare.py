@@ -84,7 +84,9 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     """Other data for a trained task: every row is a test row."""
     asked = run.recipe.data
     notes: list[Finding] = []
-    table = read_table(asked.model_copy(update={"name": _source(source), "root": None, "group": None, "hold_out": None}), notes.append)
+    table = read_table(
+        asked.model_copy(update={"name": _source(source), "root": None, "group": None, "hold_out": None}), notes.append
+    )
     run.task_type.pick_columns(table, run.recipe)
     table = run.task_type.arrange(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)

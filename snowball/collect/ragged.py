@@ -10,6 +10,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class FlatFile:
         """(length, ...): these entries."""
         out = torch.empty((length, *self.shape), dtype=self.dtype)
         if length:
-            view = out.view(length, -1).numpy().view(np.uint8)
+            view: Any = out.view(length, -1).numpy().view(np.uint8)
             if os.preadv(self._file.fileno(), [view], start * self._entry) != view.nbytes:
                 raise BadInput(f"{cache_folder()}: encoded rows could not be read back")
         return out

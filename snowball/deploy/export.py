@@ -33,6 +33,7 @@ from .session import METADATA_KEY, WEIGHTS_KEY, OnnxPredictor, part_path
 
 __all__ = ["Export", "export_run"]
 
+LONGEST = 1 << 26  # of a dimension that varies: pixels of a side, or samples of ten minutes
 ROWS = 500  # real rows that are compared
 RECORDED = 5  # rows whose calls show which dimensions of a part vary
 BATCH = 64  # rows that a task in parts answers at once
@@ -200,7 +201,9 @@ def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...], weights: str
     shapes = [
         {
             0: batch,
-            **{axis: torch.export.Dim(name, min=1, max=16384) for axis, name in task.kinds[role].input_axes().items()},
+            **{
+                axis: torch.export.Dim(name, min=1, max=LONGEST) for axis, name in task.kinds[role].input_axes().items()
+            },
         }
         for role in task.given
     ]

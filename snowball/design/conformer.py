@@ -66,7 +66,7 @@ class _Attention(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A gate, a depthwise convolution over neighbouring frames, and back. LayerNorm: a batch's padding moves no mean."""
+    """A gate, a depthwise convolution over near frames, and back. LayerNorm, so that padding moves no batch's mean."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -92,7 +92,8 @@ class _Block(nn.Module):
         x = x + 0.5 * self.drop(self.before(x))
         x = x + self.drop(self.attention(x, inside))
         x = x + self.drop(self.convolution(x, inside))
-        return self.norm(x + 0.5 * self.drop(self.after(x))) * inside[:, :, None]
+        out: Tensor = self.norm(x + 0.5 * self.drop(self.after(x))) * inside[:, :, None]
+        return out
 
 
 class Conformer(nn.Module):

@@ -37,7 +37,7 @@ class LogMel(nn.Module):
 
     def frames(self, samples: int) -> int:
         """How many frames so many samples give."""
-        return -(-samples // self.hop)
+        return (samples + self.hop - 1) // self.hop
 
     def forward(self, audio: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`masks` (B, K, 4): begin and end in frequency and in time of what is blanked out, as shares."""
@@ -49,7 +49,9 @@ class LogMel(nn.Module):
         samples = F.pad(samples, (side, self.size - side + self.hop - 1))
         spectrum = torch.stft(samples, self.size, self.hop, self.window, self.hann, center=False, return_complex=True)
         power = torch.view_as_real(spectrum).square().sum(3).transpose(1, 2)  # (B, T + 1, F)
-        mel = (power @ self.filters + FLOOR).log()[:, : -(-audio.shape[1] // self.hop)]
+        mel = (power @ self.filters + FLOOR).log()[
+            :, : (audio.shape[1] + self.hop - 1) // self.hop
+        ]  # not -(-a // b): ONNX divides towards 0
         inside = (torch.arange(mel.shape[1], device=mel.device) < frames[:, None])[:, :, None]
         count = frames.clamp(min=1)[:, None, None] * self.mels
         mean = (mel * inside).sum((1, 2), keepdim=True) / count

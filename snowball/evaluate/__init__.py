@@ -35,6 +35,7 @@ __all__ = [
 
 MOST_OWNERS = 200  # rows of a table by speaker
 MISTAKES = 24  # shown in the report
+EXAMPLES = 6  # right answers that are shown beside them, of what can be played
 Z95 = 1.959964  # two-sided 95 %
 
 
@@ -75,6 +76,8 @@ class Evaluation:
     seconds: float = 0.0
     controls: dict[str, dict[str, float]] = field(default_factory=dict)
     """Metrics of the network that was trained beside it, by its name, on the same rows."""
+    examples: list[Mistake] = field(default_factory=list)
+    """A few rows that were answered rightly, of what can be played: a spectrogram alone convinces nobody."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -116,15 +119,15 @@ def evaluate_rows(
     controls = _controls(run, task, encoded, rows, answers)
     faults = np.array([task.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
     worst = [int(i) for i in np.argsort(-faults, kind="stable")[:MISTAKES] if faults[i] > 0]
-    mistakes = [
-        Mistake(
-            where(source.numbers[i]),
-            task.answer_kind.caption(answers[i]),
-            task.caption(predictions[i]),
-            source.numbers[i],
-        )
-        for i in worst
-    ]
+    right = np.flatnonzero(faults == 0)
+    heard = len(right) and task.playable(source.given(source.numbers[right[0]]))
+    examples = right[:: -(-len(right) // EXAMPLES)].tolist() if heard else []
+
+    def named(places: Sequence[int]) -> list[Mistake]:
+        captions = [(task.answer_kind.caption(answers[i]), task.caption(predictions[i])) for i in places]
+        numbers = [source.numbers[i] for i in places]
+        return [Mistake(where(row), *caption, row) for row, caption in zip(numbers, captions, strict=True)]
+
     findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls)])
     evaluation = Evaluation(
         data=task.table.name,
@@ -133,8 +136,14 @@ def evaluate_rows(
         metrics=scores,
         baseline=baseline,
         controls=controls,
-        mistakes=mistakes,
-        blocks=[*swept, *task.blocks(predictions, answers), *_by_owner(task, source.numbers, predictions, answers), *run.blocks()],
+        mistakes=named(worst),
+        examples=named(examples),
+        blocks=[
+            *swept,
+            *task.blocks(predictions, answers),
+            *_by_owner(task, source.numbers, predictions, answers),
+            *run.blocks(),
+        ],
         findings=findings,
         seconds=time.perf_counter() - started,
     )
@@ -146,7 +155,9 @@ def evaluate_rows(
         display.line(f"{name}, trained beside it: " + ", ".join(f"{metric} {v:.4f}" for metric, v in reached.items()))
     run.record("evaluation", findings)
     write_json(run.path / "evaluation.json", evaluation.to_json())
-    write_report(run, evaluation, [task.draw(*source.row(source.numbers[i]), predictions[i]) for i in worst])
+    rows_shown = [(source.row(source.numbers[i]), predictions[i]) for i in (*worst, *examples)]
+    shown = [task.draw(given, answer, prediction) for (given, answer), prediction in rows_shown]
+    write_report(run, evaluation, shown, [task.playable(given) for (given, _), _ in rows_shown])
     return evaluation
 
 

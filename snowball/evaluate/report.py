@@ -46,12 +46,25 @@ PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visibl
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
 
 
-def write_report(run: Run, evaluation: Evaluation, shown: Sequence[Image.Image | str]) -> None:
-    """Write report.html and card.md into the run folder. `shown[i]` is what `evaluation.mistakes[i]` was given."""
+def write_report(
+    run: Run,
+    evaluation: Evaluation,
+    shown: Sequence[Image.Image | str],
+    played: Sequence[tuple[str, bytes] | None] | None = None,
+) -> None:
+    """Write report.html and card.md into the run folder.
+
+    `shown[i]` is what the mistakes, and after them the examples, were given; `played[i]` a media type and a file of it.
+    """
     view = _view(run, evaluation)
-    mistakes = [(m, *_shown(p)) for m, p in zip(evaluation.mistakes, shown, strict=True)]
+    rows = [*evaluation.mistakes, *evaluation.examples]
+    heard = [_data_uri(*part) if part else None for part in played or [None] * len(rows)]
+    figures = [(m, *_shown(p), sound) for m, p, sound in zip(rows, shown, heard, strict=True)]
+    mistakes, examples = figures[: len(evaluation.mistakes)], figures[len(evaluation.mistakes) :]
     curves, parts = _curves(run.log(), run.task().metric), _parts(evaluation.blocks)
-    page = _template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, mistakes=mistakes)
+    page = _template("report.html.j2", True, figure_text).render(
+        view, curves=curves, parts=parts, mistakes=mistakes, examples=examples
+    )
     card = _template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
     write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))
@@ -330,7 +343,11 @@ def _shown(picture: Image.Image | str) -> tuple[str, str | None]:
     buffer = io.BytesIO()
     small.save(buffer, "PNG")
     look = "strip" if is_strip else "square" if max(small.size) <= PIXEL_ART else ""
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", look
+    return _data_uri("image/png", buffer.getvalue()), look
+
+
+def _data_uri(media: str, content: bytes) -> str:
+    return f"data:{media};base64,{base64.b64encode(content).decode()}"
 
 
 # The command that reproduces a run, and the card's Markdown.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def frames_needed(tokens: Sequence[int]) -> int:
     >>> frames_needed([7, 8, 8])
     4
     """
-    return len(tokens) + sum(first == second for first, second in zip(tokens[:-1], tokens[1:], strict=True))
+    return len(tokens) + sum(first == second for first, second in pairwise(tokens))
 
 
 def greedy_tokens(logits: Tensor, frames: Tensor) -> list[list[int]]:
@@ -114,4 +115,6 @@ def align(log_probs: np.ndarray, tokens: Sequence[int]) -> list[tuple[int, int]]
     for at in range(num - 1, -1, -1):
         path[at] = state
         state -= back[at, state]
-    return [(int(held[0]), int(held[-1]) + 1) for k in range(len(tokens)) if len(held := np.flatnonzero(path == 2 * k + 1))]
+    return [
+        (int(held[0]), int(held[-1]) + 1) for k in range(len(tokens)) if len(held := np.flatnonzero(path == 2 * k + 1))
+    ]

@@ -19,7 +19,16 @@ from ..kind import Unreadable
 from ._sound_track import read_track
 from ._video_file import NoFilm
 
-__all__ = ["MAX_SECONDS", "SOUND_SUFFIXES", "Sound", "as_wav", "is_sound", "read_sound", "resampled", "sound_of_samples"]
+__all__ = [
+    "MAX_SECONDS",
+    "SOUND_SUFFIXES",
+    "Sound",
+    "as_wav",
+    "is_sound",
+    "read_sound",
+    "resampled",
+    "sound_of_samples",
+]
 
 SOUND_SUFFIXES = frozenset((".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au"))
 MAX_SECONDS = 600.0  # of one row: attention and memory end long before; longer recordings are given in parts

@@ -17,7 +17,9 @@ _COLOURS = np.array([(10, 8, 40), (80, 18, 110), (170, 42, 90), (236, 105, 40), 
 PEAKS, AHEAD, FAN = 3, 10, 4  # of a frame, frames within which two are joined, and how many each is joined with
 NUMBERS = 32  # in a sketch
 FEW = 24  # pairs of peaks below which there is nothing to compare
-_MULTIPLIERS = np.random.Generator(np.random.Philox(20261125)).integers(1, 2**63, NUMBERS, dtype=np.uint64) | np.uint64(1)
+_MULTIPLIERS = np.random.Generator(np.random.Philox(20261125)).integers(1, 2**63, NUMBERS, dtype=np.uint64) | np.uint64(
+    1
+)
 
 
 def _spectrum(samples: np.ndarray, rate: int, num: int) -> np.ndarray:

@@ -36,7 +36,9 @@ class Spelling:
         numbers = [kind.tokenizer.token_to_id(text) if text else None for text in texts]
         known = [number for number in numbers if number is not None]
         if 2 * len(known) < sum(bool(text) for text in texts):
-            raise BadInput(f"lm={path}: its tokens are not the characters of these transcripts: train it with text.tokens=char")
+            raise BadInput(
+                f"lm={path}: its tokens are not the characters of these transcripts: train it with text.tokens=char"
+            )
         self._tokens = [UNKNOWN if number is None else number + kind.offset for number in numbers]
         begin = next((n for n in map(kind.tokenizer.token_to_id, ("\n", " ")) if n is not None), None)
         self._begin = UNKNOWN if begin is None else begin + kind.offset

@@ -31,7 +31,7 @@ def error_intervals(predicted: Sequence[str], answers: Sequence[str]) -> dict[st
     draws = np.random.Generator(np.random.Philox(0)).integers(len(answers), size=(DRAWS, len(answers)))
     found = {}
     for name, parts in (("wer", str.split), ("cer", list)):
-        pairs = [(parts(given), parts(right)) for given, right in zip(predicted, answers, strict=True)]  # type: ignore[operator]
+        pairs = [(parts(given), parts(right)) for given, right in zip(predicted, answers, strict=True)]
         errors = np.array([Levenshtein.distance(given, right) for given, right in pairs])
         lengths = np.array([len(right) for _, right in pairs])
         rates = errors[draws].sum(1) / np.maximum(1, lengths[draws].sum(1))

@@ -47,8 +47,8 @@ class AudioSection(Section):
     """Samples a second that everything is resampled to. Default: the most frequent rate, at most 16,000."""
     max_seconds: float = Field(30.0, gt=0, le=MAX_SECONDS)
     """Longer recordings are set aside, and named; columns `start` and `end` cut them."""
-    mels: int = Field(64, ge=8, le=256)
-    """Bands of frequency, evenly spaced on the mel scale."""
+    mels: int = Field(40, ge=8, le=256)
+    """Bands of frequency, evenly spaced on the mel scale. 80 is usual at 16,000 samples a second."""
     window_ms: float = Field(25.0, ge=5, le=200)
     """How long a frame listens, in milliseconds."""
     hop_ms: float = Field(10.0, ge=2, le=100)
@@ -171,7 +171,9 @@ class AudioKind(Kind):
         others = {f"{rate} Hz": count for rate, count in rates.most_common() if rate != usual}
         if others:
             few = len(facts) - rows <= ODD * len(facts)
-            message = f"{len(facts) - rows} of {len(facts)} recordings are not at {usual:,} Hz but at {', '.join(others)}"
+            message = (
+                f"{len(facts) - rows} of {len(facts)} recordings are not at {usual:,} Hz but at {', '.join(others)}"
+            )
             fix = "all are resampled; listen to some: a header may name a wrong rate" if few else "all are resampled"
             findings.append(Finding("mixed-rates", "warning" if few else "note", message, others, fix))
         narrow = [fact for fact in facts if 0 < fact["band"] < 0.45 * min(fact["rate"], self.rate) / 2]
@@ -231,5 +233,3 @@ def _sound_of_array(array: np.ndarray, rate: Any) -> Sound:
     samples = array.astype(np.float32) / (32768.0 if array.dtype.kind == "i" else 1.0)
     samples = samples[:, None] if samples.ndim == 1 else samples
     return sound_of_samples(samples, {"rate": rate, "channels": samples.shape[1]})
-
-

@@ -27,7 +27,6 @@ from ..table import Part
 from ._image_augment import ImageAugment, augment_images
 from ._mouth import SMALLEST, Box, can_find, find_face, mouth_of
 from ._part import part_bounds
-from ._sketch import sketch_pictures
 from ._sound_file import is_sound
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FILM, read_clip
@@ -224,7 +223,9 @@ class LipsKind(Kind):
         about = {"mouth": "the mouth, below the face that OpenCV finds", "whole": "the whole picture"}
         place = about.get(str(crop)) or "the part " + ", ".join(f"{side:g}" for side in crop)
         message = f"of films, the network sees {place}, as {self.size[0]} x {self.size[1]} grey pixels"
-        fix = "lips.crop sets it; pip install 'snowball[opencv]' finds mouths" if not can_find() else "lips.crop sets it"
+        fix = (
+            "lips.crop sets it; pip install 'snowball[opencv]' finds mouths" if not can_find() else "lips.crop sets it"
+        )
         return [*findings, Finding("lips-crop", "note", message, {"crop": crop}, fix)]
 
     def notes(self, value: Film) -> list[str]:

@@ -54,7 +54,7 @@ class TranscriptOptions(Section):
     key = "predict"
 
     beams: int | None = Field(None, ge=1, le=256)
-    """Texts that are kept at every frame. 1: the likeliest token of each frame. Default: 1, with a language model 16."""
+    """Texts that are kept at every frame; 1: the likeliest token of each. Default: 1, with a language model 16."""
     lm: str | None = None
     """The run of a language model of characters, whose opinion counts too."""
     lm_weight: float = Field(0.5, ge=0, le=10)
@@ -120,7 +120,9 @@ class TranscriptKind(TextKind):
         once = sorted(character for character, num in kept.items() if num == 1)
         findings = super().audit(facts)
         if once:
-            message = f"{len(once)} characters occur once in all transcripts, and cannot be learned: {' '.join(once[:20])}"
+            message = (
+                f"{len(once)} characters occur once in all transcripts, and cannot be learned: {' '.join(once[:20])}"
+            )
             fix = "look for slips of the pen; write the text another way, or set text.min_count=2"
             findings.append(Finding("rare-characters", "note", message, {"characters": once[:100]}, fix))
         return findings
@@ -183,7 +185,9 @@ class TranscriptKind(TextKind):
             return None
         from ._spelling import Spelling
 
-        return Spelling(asked.lm, [self.text([token]) for token in range(self.num_outputs)], asked.lm_weight, asked.length_bonus)
+        return Spelling(
+            asked.lm, [self.text([token]) for token in range(self.num_outputs)], asked.lm_weight, asked.length_bonus
+        )
 
     def _answer(self, log_probs: np.ndarray, tokens: Sequence[int]) -> dict[str, Any]:
         """The text, how sure it is, and when each word is said, as shares of the row's length; log_probs (T, V)."""
@@ -206,9 +210,7 @@ class TranscriptKind(TextKind):
         ]
         return {**answer, "words": words}
 
-    def _pairs(
-        self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]
-    ) -> tuple[list[str], list[str]]:
+    def _pairs(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> tuple[list[str], list[str]]:
         return [str(prediction["text"]) for prediction in predictions], [self.normal(answer) for answer in answers]
 
     def score(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> dict[str, float]:

@@ -21,8 +21,8 @@ from ..kind import Batch, Follow, Kind, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
-from ._part import part_bounds
 from ._image_augment import ImageAugment, augment_images
+from ._part import part_bounds
 from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned

@@ -51,7 +51,7 @@ class AudioClassification(Task):
             "schedule.name": "onecycle",
             "augment.speed": 0.1,
             "augment.gain": 6.0,
-            "augment.snr": 10.0,
+            "augment.snr": 15.0,
             "augment.masked_bands": 2,
             "augment.masked_spans": 2,
         }

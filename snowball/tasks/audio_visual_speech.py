@@ -211,7 +211,9 @@ def _missing(facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
     for role in ("audio", "video"):
         rows = sum(role in fact["missing"] for fact in facts)
         if rows:
-            message = f"{rows} of {len(facts)} rows have no {role}: they are learned from and scored with the rest alone"
+            message = (
+                f"{rows} of {len(facts)} rows have no {role}: they are learned from and scored with the rest alone"
+            )
             findings.append(Finding("missing-stream", "note", message, {"role": role, "rows": rows}))
     return findings
 
@@ -228,7 +230,12 @@ def _offset(facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
     fix, late = "", 0
     if curves:
         lag, there, in_step = lag_of(curves)
-        evidence |= {"lag_frames": lag, "correlation": round(there, 3), "in_step": round(in_step, 3), "rows": len(curves)}
+        evidence |= {
+            "lag_frames": lag,
+            "correlation": round(there, 3),
+            "in_step": round(in_step, 3),
+            "rows": len(curves),
+        }
         message += f"; loudness follows the lips best {lag / RATE:+.2f} s later (correlation {there:.2f}, in step {in_step:.2f})"
         late = lag if there - in_step > SURE else 0
     far = abs(late) > OFFSET_FRAMES or abs(largest) * RATE > OFFSET_FRAMES

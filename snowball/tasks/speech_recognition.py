@@ -60,7 +60,7 @@ class SpeechRecognition(Task):
             "schedule.name": "onecycle",
             "augment.speed": 0.1,
             "augment.gain": 6.0,
-            "augment.snr": 10.0,
+            "augment.snr": 15.0,
             "augment.masked_bands": 2,
             "augment.masked_spans": 2,
         }
@@ -105,7 +105,9 @@ class SpeechRecognition(Task):
         odd = (pace > PACE * usual) | (pace < usual / PACE)
         findings = super().audit(facts)
         if odd.any() and len(pace) >= 10:
-            message = f"{int(odd.sum())} of {len(pace)} recordings are spoken over {PACE:g} times faster or slower than usual"
+            message = (
+                f"{int(odd.sum())} of {len(pace)} recordings are spoken over {PACE:g} times faster or slower than usual"
+            )
             evidence = {"rows": int(odd.sum()), "usual_characters_per_second": round(usual, 1)}
             evidence |= {"fastest": round(float(pace.max()), 1), "slowest": round(float(pace.min()), 1)}
             fix = "listen to them: another's transcript, a header with a wrong rate, or long silence"

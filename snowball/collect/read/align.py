@@ -112,7 +112,9 @@ def align_notes(folder: Path, table: Table, shown: str) -> list[Finding]:
     notes = [*_broken(shown, broken, used=True), *_alone(shown, left_out, [])]
     if others:
         message = f"{shown}: {len(others)} .align files say something else than the table, e.g. {others[0]}"
-        notes.append(Finding("align-differs", "warning", message, {"files": others[:SHOWN]}, "see which of them is right"))
+        notes.append(
+            Finding("align-differs", "warning", message, {"files": others[:SHOWN]}, "see which of them is right")
+        )
     return notes
 
 

@@ -1,7 +1,7 @@
 """A small formant synthesiser: phonemes to a waveform, and when each of them sounds.
 
-Voices are harmonics of a pitch under three resonances of the mouth (Fant, 1960; vowels after Peterson and Barney, 1952),
-hisses are noise in a band. Good enough that each word sounds unlike the others, and far from natural.
+Voices are harmonics of a pitch under three resonances of the mouth (Fant, 1960; vowels after Peterson and Barney,
+1952), hisses are noise in a band. Good enough that each word sounds unlike the others, and far from natural.
 N samples, M milliseconds.
 """
 
@@ -23,7 +23,7 @@ FRAME = 128  # samples of a frame of noise
 
 
 class Phoneme(NamedTuple):
-    """Resonances in Hz, how loud the voice and the hiss are, where the hiss lies in Hz, seconds, and open lips, 0..1."""
+    """Resonances in Hz, how loud voice and hiss are, where the hiss lies in Hz, seconds, and how open the lips are."""
 
     formants: tuple[float, float, float]
     voice: float
@@ -147,4 +147,5 @@ def _hissed(tracks: Mapping[str, np.ndarray], random: np.random.Generator, rate:
     frames = loud * np.fft.irfft(noise, FRAME) * np.hanning(FRAME)  # (frames, FRAME)
     halves = np.pad(frames.reshape(-1, 2, FRAME // 2), ((0, 1), (0, 0), (0, 0)))
     halves[1:, 0] += frames[:, FRAME // 2 :]
-    return halves[:, 0].reshape(-1)[:num]
+    sound: np.ndarray = halves[:, 0].reshape(-1)[:num]
+    return sound

@@ -36,7 +36,8 @@ def chosen_inputs(table: Table, inputs: str | None) -> Table:
     for word in wanted:
         if word not in files.values():
             held = ", ".join(dict.fromkeys(files.values())) or "no files"
-            raise BadInput(f"data.inputs={inputs}: {table.name} has no {word!r}, only {held}{nearest(word, files.values())}")
+            raise BadInput(
+                f"data.inputs={inputs}: {table.name} has no {word!r}, only {held}{nearest(word, files.values())}"
+            )
     kept = {name: column for name, column in table.columns.items() if files.get(name, wanted[0]) in wanted}
     return replace(table, columns=kept)
-

@@ -50,7 +50,7 @@ def transcript_table(folder: Path, name: str, shown: str) -> Found | None:
     root = _sounds_root(folder)
     if root is None:
         return None
-    sounds = [path for path in scan(root, {s: k for s, k in kind_suffixes().items() if k == SOUND}).files]
+    sounds = scan(root, {suffix: kind for suffix, kind in kind_suffixes().items() if kind == SOUND}).files
     if not sounds:
         return None
     if found := _by_name(root, sounds, name, shown):
@@ -97,7 +97,10 @@ def _by_name(root: Path, sounds: Sequence[str], name: str, shown: str) -> Found 
         columns = {"text": [" ".join("yes" if d == "1" else "no" for d in stem.split("_")) for stem in stems]}
         first_test = len(stems) // 2 + 1
         split = ["test" if row >= first_test else "" for row in range(len(stems))]
-        form, told = f"1 for yes; as Kaldi has it, the last {len(stems) - first_test} are the test", "words and the split"
+        form, told = (
+            f"1 for yes; as Kaldi has it, the last {len(stems) - first_test} are the test",
+            "words and the split",
+        )
     if not columns or ("label" in columns and len(set(columns["label"])) < 2):
         return None
     if "test" not in split or "" not in split:
@@ -143,9 +146,9 @@ def _listed(folders: Sequence[Path], root: Path, sounds: Sequence[str]) -> dict[
     texts: dict[str, Any] = {}
     for place in sorted(places):
         for entry in sorted(os.listdir(place)):
-            path = place / entry
-            if entry.lower().endswith(_LISTS) and path.is_file() and not is_about(entry) and not is_hidden(entry):
-                texts |= _list_of(path, by_stem)
+            file = place / entry
+            if entry.lower().endswith(_LISTS) and file.is_file() and not is_about(entry) and not is_hidden(entry):
+                texts |= _list_of(file, by_stem)
     if sum(base in texts for base in by_stem.values()) <= MANY * len(by_stem):
         return {}
     if twice:
@@ -194,7 +197,9 @@ def _splits(paths: Sequence[str]) -> list[str]:
 def _notes(shown: str, untold: Sequence[str], silent: Sequence[str]) -> Iterator[Finding]:
     if untold:
         message = f"{shown}: {len(untold)} recordings have no transcript, e.g. {untold[0]}"
-        yield Finding("without-transcript", "warning", message, {"paths": list(untold[:SHOWN])}, "write down what is said")
+        yield Finding(
+            "without-transcript", "warning", message, {"paths": list(untold[:SHOWN])}, "write down what is said"
+        )
     if silent:
         message = f"{shown}: {len(silent)} transcripts have no recording, e.g. {silent[0]}"
         yield Finding("without-recording", "warning", message, {"names": list(silent[:SHOWN])}, "look for the files")
