@@ -34,7 +34,7 @@ class Unreadable(Exception):
 
 
 class Absent(Unreadable):
-    """A cell that holds nothing of its kind, such as a film without sound. Some tasks can do without, see `optional`."""
+    """A cell that holds nothing of its kind, such as a film without sound: some tasks can do without (`optional`)."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Task(ABC):
     optional: ClassVar[frozenset[str]] = frozenset()
     """Given roles that a row can do without, as long as it has another."""
     sources: ClassVar[Mapping[str, str]] = {}
-    """Role -> the role whose cell it is read from too: of a film, a person hands over one file for sound and picture."""
+    """Role -> the role whose cell it is read from too: a film is one file for sound and picture."""
     sections: ClassVar[tuple[type[Section], ...]] = ()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of recipe values: `preset=fast`."""

@@ -174,7 +174,7 @@ def _full_key(key: str) -> str:
 
 
 def _has(types: Sequence[type[Section]], key: str) -> bool:
-    """Whether a recipe of these sections has the key: a sample serves several tasks, and not each has all of its keys."""
+    """Whether a recipe of these sections has the key: of a sample that serves several tasks, each has some."""
     section, _, field = key.partition(".")
     return any(one.key == section and field in one.model_fields for one in types)
 

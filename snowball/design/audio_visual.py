@@ -1,4 +1,4 @@
-"""Hear and see: both streams are read on their own clocks, and steps of the answer attend to both by when things happen.
+"""Hear and see: each stream is read on its own clock, and steps of the answer attend to both by when things happen.
 
 Shapes: B rows, L samples, T frames of sound, N frames of film, S steps, K = T + N keys, D width, V outputs.
 """
@@ -62,7 +62,7 @@ class _Fusion(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, apart: Tensor, blocked: Tensor) -> Tensor:
-        """x (B, S, D), memory (B, K, D), seconds apart (S, K), and what is added for keys that are none (B, 1, 1, K)."""
+        """x (B, S, D), memory (B, K, D), seconds apart (S, K), and what is added to scores of keys (B, 1, 1, K)."""
         query = self.query(self.norm(x)).unflatten(2, (self.heads, -1)).transpose(1, 2)
         key, value = self.held(memory).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         bias = blocked - self.slope.exp()[:, None, None] * apart  # (B, H, S, K)

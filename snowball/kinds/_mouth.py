@@ -1,4 +1,4 @@
-"""Where the mouth is in a picture: OpenCV's cascade for faces from the front (Viola and Jones, 2001), and its lower part.
+"""Where the mouth is in a picture: below the face that OpenCV's cascade finds (Viola and Jones, 2001).
 
 Boxes are (left, top, right, bottom) as shares of the picture's width and height.
 """

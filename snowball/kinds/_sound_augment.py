@@ -57,7 +57,7 @@ def augment_sounds(section: SoundAugment, sounds: Tensor, padding: int, rng: Sam
 
 
 def with_noise(sounds: Tensor, padding: int, decibels: Tensor, rng: SampleRandom) -> Tensor:
-    """(B, L) int16 with white noise, each row so many decibels (B, 1) below its own level; softer where it would clip."""
+    """(B, L) int16 with white noise, so many decibels (B, 1) below each row's level; softer where it would clip."""
     inside = sounds != padding
     samples = sounds.float() * inside
     samples = samples + _noise(samples, inside.sum(1), decibels, rng) * inside

@@ -135,7 +135,7 @@ def _band(samples: np.ndarray, rate: int) -> float:
 
 
 def is_sound(source: Path | bytes) -> bool:
-    """Whether its first bytes say that it is a sound file, whatever it is called. Raises Unreadable where it is empty."""
+    """Whether its first bytes say that it is a sound file, whatever it is called. Raises Unreadable if it is empty."""
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         head = file.read(12)
     if not head:

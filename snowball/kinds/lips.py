@@ -234,7 +234,7 @@ class LipsKind(Kind):
         return []
 
     def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
-        """One change a film: all of its frames are moved and lit alike. Where there was no frame there is none after."""
+        """One change a film: all of its frames are moved and lit alike, and padding stays padding."""
         section = self.recipe[ImageAugment]
         if not section.active:
             return batch

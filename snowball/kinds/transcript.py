@@ -280,7 +280,7 @@ class TranscriptKind(TextKind):
 
 
 def words_column(table: Table, recipe: Recipe) -> str | None:
-    """Of several columns of text, the one whose name says that it holds the words; what the recipe names goes before."""
+    """Of several columns of text, the one whose name says that it holds the words, if the recipe names none."""
     texts = [name for name, column in table.columns.items() if column.kind == "text"]
     if len(texts) < 2 or recipe.data.answer is not None:
         return recipe.data.answer

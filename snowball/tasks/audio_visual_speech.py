@@ -236,11 +236,12 @@ def _offset(facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
             "in_step": round(in_step, 3),
             "rows": len(curves),
         }
-        message += f"; loudness follows the lips best {lag / RATE:+.2f} s later (correlation {there:.2f}, in step {in_step:.2f})"
+        message += f"; loudness follows the lips best {lag / RATE:+.2f} s later"
+        message += f" (correlation {there:.2f}, in step {in_step:.2f})"
         late = lag if there - in_step > SURE else 0
     far = abs(late) > OFFSET_FRAMES or abs(largest) * RATE > OFFSET_FRAMES
     if abs(late) > OFFSET_FRAMES:
-        fix = f"sound and pictures were joined wrongly: move the sound by {-late / RATE:+.2f} s, e.g. with ffmpeg -itsoffset"
+        fix = f"sound and pictures were joined wrongly: move the sound by {-late / RATE:+.2f} s (ffmpeg -itsoffset)"
     elif far:
         fix = "time stamps are obeyed: nothing is to be done where they are right"
     return [Finding("stream-offset", "warning" if far else "note", message, evidence, fix)]

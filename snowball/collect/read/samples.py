@@ -104,7 +104,7 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     ),
     "talking": (
         talking,
-        "400 films of one to three of 13 words: synthesised sound, and a drawn mouth of 16x32 that follows its phonemes",
+        "400 films of one to three of 13 words: synthesised sound, and a drawn mouth of 16x32 that follows it",
         "computed; no licence needed",
     ),
 }

@@ -27,7 +27,7 @@ def with_sound_tracks(table: Table) -> Table:
 
 
 def chosen_inputs(table: Table, inputs: str | None) -> Table:
-    """The table without those columns of files whose kind `inputs` leaves out. Raises BadInput for what is not there."""
+    """The table without columns of files of a kind that `inputs` leaves out. Raises BadInput for one not there."""
     if inputs is None:
         return table
     known = {kind for kind, one in kinds().items() if one.suffixes and kind != WORDS}
