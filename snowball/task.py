@@ -110,7 +110,8 @@ class Condition(NamedTuple):
 
     group: str
     """The line that the point belongs to."""
-    x: float
+    x: float | None
+    """None: the same at any x, a level line."""
     change: Callable[[Mapping[str, Tensor], SampleRandom], dict[str, Tensor]]
 
 

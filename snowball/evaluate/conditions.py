@@ -34,7 +34,7 @@ def condition_blocks(
     step = -(-len(rows) // ROWS)
     rows, answers = rows[::step], answers[::step]
     name, seed = task.headline.name, mix(task.recipe.train.seed, 3)
-    xs = sorted({condition.x for condition in conditions}, reverse=True)
+    xs = sorted({condition.x for condition in conditions if condition.x is not None}, reverse=True)
     series: dict[str, list[float | None]] = {condition.group: [None] * len(xs) for condition in conditions}
     for condition in conditions:
         predictions = predict_rows(
@@ -44,6 +44,9 @@ def condition_blocks(
             rows,
             lambda batch, change=condition.change: change(batch.inputs, SampleRandom(seed, 0, batch.index)),
         )
-        series[condition.group][xs.index(condition.x)] = round(task.score(predictions, answers)[name], 4)
+        value = round(task.score(predictions, answers)[name], 4)
+        places = range(len(xs)) if condition.x is None else [xs.index(condition.x)]
+        for place in places:
+            series[condition.group][place] = value
     content = {"x": xs, "series": series, "x_label": "condition", "y_label": name}
     return [Block(f"{name} under conditions", "lines", content, f"{task.conditions_note}; {len(rows)} rows")]

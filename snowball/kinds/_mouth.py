@@ -47,7 +47,8 @@ def _loaded() -> Any:
     if not hasattr(cv2, "CascadeClassifier"):
         raise BadInput("this OpenCV has no CascadeClassifier: pip install 'opencv-python-headless<5'")
     cv2.setNumThreads(1)  # rows are encoded in parallel already
-    return cv2.CascadeClassifier(str(cv2.data.haarcascades) + _CASCADE)
+    folder: str = getattr(cv2, "data").haarcascades  # noqa: B009 (a submodule that its type hints leave out)
+    return cv2.CascadeClassifier(folder + _CASCADE)
 
 
 def find_face(frames: np.ndarray) -> Box | None:

@@ -146,10 +146,10 @@ class AudioVisualSpeech(Task):
 
     def conditions(self) -> list[Condition]:
         """Both streams, and the sound alone, under white noise from none to 10 dB above the speech; the lips alone."""
-        found = []
+        found = [Condition("video", None, self._change(None, ("video",)))]
         for decibels in NOISE:
             noisy = None if decibels == CLEAN else decibels
-            for group, keeps in (("audio", ("audio",)), ("video", ("video",)), ("both", ("audio", "video"))):
+            for group, keeps in (("audio", ("audio",)), ("both", ("audio", "video"))):
                 found.append(Condition(group, decibels, self._change(noisy, keeps)))
         return found
 

@@ -7,7 +7,7 @@ T frames, H, W.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -76,7 +76,7 @@ def talking() -> Table:
     return Table("talking", columns, [""] * _ROWS, lambda row: f"talking, film {row}", TALKING)
 
 
-def draw_mouth(spoken: Spoken, face: Sequence[float], random: np.random.Generator) -> np.ndarray:
+def draw_mouth(spoken: Spoken, face: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """(T, H, W) uint8, 25 a second from the first sample on.
 
     `face` is the mouth's size as a factor, where it is off the middle in pixels (down, right), and the grey level of
@@ -106,4 +106,5 @@ def draw_mouth(spoken: Spoken, face: Sequence[float], random: np.random.Generato
     tooth = mouth * (y < -0.3 * inner) * (opened > 0.3) + teeth * (np.abs(y - 1.5) < 1) * (np.abs(x) < 7) * 0.8
     grey = skin - dark * lips * (1 - mouth) - (skin - 20) * mouth + 150 * np.clip(tooth, 0, 1)
     grey = grey + random.normal(0, 6, grey.shape) + random.uniform(-10, 10)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return pixels
