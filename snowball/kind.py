@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Unreadable"]
+__all__ = ["Absent", "Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Unreadable"]
 
 
 class Unreadable(Exception):
     """A cell that cannot be read as its kind: the row is set aside and named. The text says why."""
+
+    role: str | None = None
+    """What the cell was given as, where several were."""
+
+
+class Absent(Unreadable):
+    """A cell that holds nothing of its kind, such as a film without sound: some tasks can do without (`optional`)."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,10 @@ class Kind(ABC):
     @abstractmethod
     def encode(self, value: Any) -> Tensor:
         """One raw value as a tensor. Pure and deterministic: it is cached, and serving reuses it as it is."""
+
+    def nothing(self) -> Tensor:
+        """What stands for a value that is absent, where a task can do without: one entry of padding."""
+        raise TypeError(f"{self.key}: a row cannot do without")
 
     @classmethod
     def collate(cls, rows: Sequence[Tensor]) -> Tensor:

@@ -51,6 +51,9 @@ class DataSection(Section):
     """A folder that already holds the files of a known data set, so that nothing is downloaded."""
     given: str | None = None
     """The column the model sees. Default: the one column of the right kind."""
+    inputs: str | None = None
+    """Kinds of files that the model gets, of those there are: `audio`, `video` or `audio,video` of films. Default: all
+    that the task of the columns takes."""
     answer: str | None = None
     """The column the model is to answer. Default: the one column of the right kind."""
     fold: str | None = None

@@ -214,7 +214,7 @@ class Run:
     def stream(self, value: Any, **options: Any) -> Iterator[str]:
         """The answer of a task that streams, such as a language model, piece by piece."""
         task = self.task(options)
-        (role,) = task.given
+        (role,) = task.asked()
         return task.stream(self.model(), {role: task.kinds[role].read(value)})
 
     def export(self, path: str | os.PathLike[str]) -> Export:

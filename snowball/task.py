@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .finding import BadInput, Finding
-from .kind import Answer, Batch, Block, Kind, Metric, Unreadable
+from .kind import Absent, Answer, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .registry import kinds
 from .table import Column, Table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .imported import Scores
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Control", "Rows", "Schema", "Task", "fingerprint"]
+__all__ = ["ColumnSchema", "Condition", "Control", "Rows", "Schema", "Task", "fingerprint"]
 
 IN_FLIGHT = 32  # rows that `fit` holds at a time
 
@@ -68,11 +68,8 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
         self.task = task
         self.numbers = index
         """Which rows of the table these are."""
-        self._answer_kind = task.answer_kind
         self._answers = table.columns[task.schema.columns[task.answer_role].column].cells
-        self._given = {
-            role: (task.kinds[role], table.columns[task.schema.columns[role].column].cells) for role in task.given
-        }
+        self._given = {role: table.columns[task.schema.columns[role].column].cells for role in task.given}
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -85,10 +82,23 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
         return self.given(number), self.answer(number)
 
     def given(self, row: int) -> dict[str, Any]:
-        return {role: kind.read(cells[row]) for role, (kind, cells) in self._given.items()}
+        return self.task.read_given({role: cells[row] for role, cells in self._given.items()})
 
     def answer(self, row: int) -> Any:
-        return self._answer_kind.read(self._answers[row])
+        return self.task.answer_kind.read(self._answers[row])
+
+
+class Condition(NamedTuple):
+    """Other circumstances under which held-out rows are scored once more, such as noise: one point of a plot.
+
+    `change` gives a batch's inputs under it; what it draws hangs on each row's number alone.
+    """
+
+    group: str
+    """The line that the point belongs to."""
+    x: float | None
+    """None: the same at any x, a level line."""
+    change: Callable[[Mapping[str, Tensor], SampleRandom], dict[str, Tensor]]
 
 
 class Control(NamedTuple):
@@ -110,6 +120,10 @@ class Task(ABC):
     """role -> kind of what the model sees."""
     answer: ClassVar[tuple[str, str]]
     """The role and the kind of what it is to answer."""
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """Given roles that a row can do without, as long as it has another."""
+    sources: ClassVar[Mapping[str, str]] = {}
+    """Role -> the role whose cell it is read from too: a film is one file for sound and picture."""
     sections: ClassVar[tuple[type[Section], ...]] = ()
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of recipe values: `preset=fast`."""
@@ -214,7 +228,8 @@ class Task(ABC):
             matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[key].adopts]
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
-            picked[role] = table.column(name) if name else matching[0]
+            chosen = table.column(name) if name else matching[0]
+            picked[role] = replace(chosen, kind=key) if kinds()[key].column and role in cls.given else chosen
         return picked
 
     @classmethod
@@ -245,8 +260,33 @@ class Task(ABC):
             raise BadInput(f"the data of this {self.name} run is not at hand; give it: snowball evaluate RUN DATA")
         return Rows(self, self.table, self.rows_by_split[split])
 
+    @classmethod
+    def asked(cls) -> tuple[str, ...]:
+        """The given roles that a person hands something over for."""
+        return tuple(role for role in cls.given if role not in cls.sources)
+
+    def read_given(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """Raw values by role from a row's cells; None where one that is optional is absent. Raises Unreadable."""
+        given: dict[str, Any] = {}
+        missing: list[str] = []
+        for role in self.given:
+            try:
+                given[role] = self.kinds[role].read(cells[role if role in cells else self.sources[role]])
+            except Unreadable as reason:
+                if not isinstance(reason, Absent) or role not in self.optional:
+                    reason.role = self.sources.get(role, role)
+                    raise
+                given[role] = None
+                missing.append(str(reason))
+        if len(missing) == len(given):
+            raise Absent(" and ".join(dict.fromkeys(missing)))
+        return given
+
     def encode_given(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
-        return {role: self.kinds[role].encode(given[role]) for role in self.given}
+        return {
+            role: self.kinds[role].nothing() if given[role] is None else self.kinds[role].encode(given[role])
+            for role in self.given
+        }
 
     def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One row as tensors. Pure and deterministic, so it is cached, and serving reuses it as it is."""
@@ -269,6 +309,13 @@ class Task(ABC):
     @abstractmethod
     def model(self) -> nn.Module:
         """A new network: tensors in, a dict of tensors out."""
+
+    conditions_note: ClassVar[str] = ""
+    """What the conditions' x is, in words."""
+
+    def conditions(self) -> Sequence[Condition]:
+        """Circumstances under which an evaluation scores the rows once more, each group over the same x."""
+        return ()
 
     def control(self) -> Control | None:
         """A new network for the same inputs that is denied what the task is about.
@@ -369,15 +416,18 @@ class Task(ABC):
 
     def playable(self, given: Mapping[str, Any]) -> tuple[str, bytes] | None:
         """What a page can play of a row: a media type, and the file's bytes."""
-        return next((found for role, value in given.items() if (found := self.kinds[role].playable(value))), None)
+        held = [(role, value) for role, value in given.items() if value is not None]
+        return next((found for role, value in held if (found := self.kinds[role].playable(value))), None)
 
     def notes(self, given: Mapping[str, Any]) -> list[str]:
         """What a person should know of a row that is to be answered, such as what the network cannot see of it."""
-        return [note for role, value in given.items() for note in self.kinds[role].notes(value)]
+        held = [(role, value) for role, value in given.items() if value is not None]
+        return [note for role, value in held for note in self.kinds[role].notes(value)]
 
     def facts(self, given: Mapping[str, Any], answer: Any) -> dict[str, dict[str, Any]]:
-        """role -> what an audit counts about a row."""
-        return {role: self.kinds[role].facts(value) for role, value in {**given, self.answer_role: answer}.items()}
+        """role -> what an audit counts about a row; nothing of what is absent."""
+        held = {role: value for role, value in {**given, self.answer_role: answer}.items() if value is not None}
+        return {role: self.kinds[role].facts(value) for role, value in held.items()}
 
     def audit(self, facts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
         """Findings on the facts of all readable rows, by role; what lies between roles is a task's to look for."""
@@ -391,7 +441,7 @@ class Task(ABC):
         self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None
     ) -> Image.Image | str:
         """A row as a report shows it: the first thing given, with the answer and the prediction drawn in."""
-        role = next(iter(self.given))
+        role = next(role for role in self.given if given[role] is not None)
         shown = self.kinds[role].draw(given[role])
         return shown if isinstance(shown, str) else self.answer_kind.draw_on(shown, answer, prediction)
 

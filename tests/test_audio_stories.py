@@ -53,9 +53,9 @@ def test_words_in_folders_are_told_apart(snowball: Any, tmp_path: Path) -> None:
     assert done["metrics"]["accuracy"] > 0.6
     page = Path("run", "report.html").read_text(encoding="utf-8")
     assert '<audio controls preload="none" src="data:audio/wav;base64,' in page
-    (answer,) = snowball("predict", "run", write_sound(tmp_path / "new.mp3", spoken("six", 99, 44100), 44100), "--json")[
-        "predictions"
-    ]
+    (answer,) = snowball(
+        "predict", "run", write_sound(tmp_path / "new.mp3", spoken("six", 99, 44100), 44100), "--json"
+    )["predictions"]
     assert set(answer) == {"input", "label", "confidence", "probabilities"}
     assert snowball("export", "run", "-o", "words.onnx", "--json")["verdict"] == "pass"
 
@@ -165,7 +165,7 @@ def test_shared_recordings_are_read(snowball: Any, shared: Callable[[str], Path]
 def test_digits_of_speakers_are_read_from_names(shared: Callable[[str], Path]) -> None:
     from snowball.collect.read import read_table
     from snowball.recipe import DataSection
-    from snowball.task import choose_task
+    from snowball.registry import choose_task
 
     table = read_table(DataSection(name=str(shared("fsdd"))))
     assert {name: column.kind for name, column in table.columns.items()} == {

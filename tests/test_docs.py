@@ -29,6 +29,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/detection.md", "boxes.onnx"),
         ("docs/steering.md", "drive.mp4"),
         ("docs/trajectories.md", "crossing.onnx"),
+        ("docs/lips.md", "lips.onnx"),
     ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,9 +128,9 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
             inputs, targets = task.encode(given, answer)
         except Unreadable as reason:
             return str(reason)
-        seen = ",".join(columns[role].digest(value) for role, value in given.items())
+        seen = ",".join("absent" if value is None else columns[role].digest(value) for role, value in given.items())
         digest = f"{seen} {columns[task.answer_role].digest(answer)}"
-        sketch = columns[first].sketch(given[first]) if sketching else None
+        sketch = columns[first].sketch(given[first]) if sketching and given[first] is not None else None
         return {**inputs, **targets}, digest, task.facts(given, answer), sketch
 
     numbers = iter(range(len(table)))

@@ -14,7 +14,7 @@ import numpy as np
 from ..display import Display
 from ..finding import BadInput, Finding, worst_first
 from ..kind import Unreadable
-from ..recipe import SHARED, DataSection, Recipe, resolve_key
+from ..recipe import SHARED, DataSection, Recipe, Section, resolve_key
 from ..registry import choose_task, kinds, tasks
 from ..run import Run
 from ..table import Column, Table
@@ -54,7 +54,8 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
     preset = _preset(task_type, asked.get("preset"))
     weights = _source_of_weights(wanted)
     brought = weights.defaults(task_type) if weights else {}
-    layers = task_type.defaults(table, {**brought, **preset, **wanted}), table.defaults, brought, preset, wanted
+    served = {key: value for key, value in table.defaults.items() if _has(types, key)}
+    layers = task_type.defaults(table, {**brought, **preset, **wanted}), served, brought, preset, wanted
     recipe = Recipe.build(task_type.name, types, *layers, {"data.name": data.name})
     table = task_type.arrange(table, recipe)
     columns = task_type.pick_columns(table, recipe)
@@ -182,6 +183,12 @@ def full_key(key: str) -> str:
         with suppress(BadInput):
             return resolve_key(key, task.section_types())
     return resolve_key(key, dict.fromkeys(chain(SHARED, *(task.section_types() for task in tasks().values()))))
+
+
+def _has(types: Sequence[type[Section]], key: str) -> bool:
+    """Whether a recipe of these sections has the key: of a sample that serves several tasks, each has some."""
+    section, _, field = key.partition(".")
+    return any(one.key == section and field in one.model_fields for one in types)
 
 
 def _unaliased(values: Mapping[str, Any], *task_types: type[Task]) -> dict[str, Any]:

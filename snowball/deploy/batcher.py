@@ -38,7 +38,7 @@ async def read_cells(request: Request, task: Task, max_inputs: int, max_bytes: i
     if media == "application/json":
         return _from_json(await request.body(), task, max_inputs)
     if media == "multipart/form-data":
-        parts = max_inputs * len(task.given)
+        parts = max_inputs * len(task.asked())
         async with request.form(max_files=parts, max_fields=parts, max_part_size=max_bytes) as form:
             fields: dict[str, list[bytes | str]] = {}
             for name, value in form.multi_items():
@@ -49,16 +49,16 @@ async def read_cells(request: Request, task: Task, max_inputs: int, max_bytes: i
             raise HTTPException(400, f"1 to {max_inputs} of each field, as many of one as of another; got {counts}")
         return [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
     if any(fnmatch(media, pattern) for pattern in accepted(task)):
-        return [{role: await request.body() for role in task.given}]
+        return [{role: await request.body() for role in task.asked()}]
     known = ", ".join(("multipart/form-data", "application/json", *accepted(task)))
     raise HTTPException(415, f"Content-Type {media!r} is not one of {known}")
 
 
 def accepted(task: Task) -> tuple[str, ...]:
     """Media types of a body that is the one input itself; a task that is given more than one thing has none."""
-    if len(task.given) > 1:
+    if len(task.asked()) > 1:
         return ()
-    accept = task.kinds[next(iter(task.given))].accept or "text/plain"
+    accept = task.kinds[task.asked()[0]].accept or "text/plain"
     return tuple(part.strip() for part in accept.split(",") if "/" in part)
 
 
@@ -68,7 +68,7 @@ def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from None
-    many = isinstance(value, dict) and "inputs" in value and "inputs" not in task.given
+    many = isinstance(value, dict) and "inputs" in value and "inputs" not in task.asked()
     inputs = value["inputs"] if many else [value]
     if many and value.keys() != {"inputs"}:
         raise HTTPException(400, "beside inputs the body has no other field")
@@ -76,7 +76,7 @@ def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
         raise HTTPException(400, f"inputs is not a list of 1 to {max_inputs} objects")
     for one in inputs:
         if not isinstance(one, dict):
-            form = ", ".join(f'"{role}": "..."' for role in task.given)
+            form = ", ".join(f'"{role}": "..."' for role in task.asked())
             raise HTTPException(400, f"an input is an object: {{{form}}}")
         check_names(one, task)
         for role, cell in one.items():
@@ -86,11 +86,12 @@ def _from_json(body: bytes, task: Task, max_inputs: int) -> list[Cells]:
 
 
 def check_names(found: Mapping[str, Any], task: Task) -> None:
-    known = f"the fields are {', '.join(task.given)}"
+    asked = task.asked()
+    known = f"the fields are {', '.join(asked)}"
     for name in found:
-        if name not in task.given:
-            raise HTTPException(400, f"unknown field {name[:50]!r}{nearest(name[:50], task.given)}; {known}")
-    for role in task.given:
+        if name not in asked:
+            raise HTTPException(400, f"unknown field {name[:50]!r}{nearest(name[:50], asked)}; {known}")
+    for role in asked:
         if role not in found:
             raise HTTPException(400, f"field {role!r} is missing; {known}")
 
@@ -108,17 +109,19 @@ def readable(task: Task, cells: Cells) -> dict[str, Any]:
     """Raw values of a request's cells. A kind that lives in files gets bytes only: its `read` would open a text as a
     path. Raises Unreadable, naming the field.
     """
-    given = {}
+    read = {}
     for role, cell in cells.items():
         kind = type(task.kinds[role])
         try:
-            value = kind.from_request(cell)
-            if kind.suffixes and kind.reads_paths and not isinstance(value, bytes):
+            read[role] = kind.from_request(cell)
+            if kind.suffixes and kind.reads_paths and not isinstance(read[role], bytes):
                 raise Unreadable("not the bytes of a file")
-            given[role] = kind.read(value)
         except Unreadable as error:
             raise Unreadable(f"{role}: {error}") from None
-    return given
+    try:
+        return task.read_given(read)
+    except Unreadable as error:
+        raise Unreadable(f"{error.role}: {error}" if error.role else str(error)) from None
 
 
 class QueueFull(Exception):

@@ -131,7 +131,7 @@ def _add_routes(
 ) -> None:
     task, begun, max_bytes = predictions.task, time.monotonic(), int(section.max_upload_mb * 1e6)
     shown = {
-        "roles": {role: task.kinds[role] for role in task.given},
+        "roles": {role: task.kinds[role] for role in task.asked()},
         "accepted": accepted(task),
         "about": about,
         "example": task.baseline(),

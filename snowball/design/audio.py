@@ -6,7 +6,7 @@ Shapes: B rows, L samples, T frames, M mel bands, C channels, D width, V outputs
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,7 +17,18 @@ from .conformer import Conformer, inside_frames, pooled
 from .recurrent import TwoWay
 from .spectrum import LogMel
 
-__all__ = ["NETWORKS", "SoundClassifier", "SoundNetworkSection", "SoundShape", "SoundSpeller", "over_time", "stride_of"]
+__all__ = [
+    "GROUPS",
+    "NETWORKS",
+    "Listening",
+    "OverTime",
+    "SoundClassifier",
+    "SoundNetworkSection",
+    "SoundShape",
+    "SoundSpeller",
+    "over_time",
+    "stride_of",
+]
 
 GROUPS = 4
 
@@ -37,6 +48,17 @@ class SoundNetworkSection(Section):
     """Layers over time."""
     heads: int = Field(4, ge=1)
     """Attention heads of a conformer; they divide the width."""
+
+
+class OverTime(Protocol):
+    """The size of layers over time."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
 
 
 class SoundShape(NamedTuple):
@@ -104,26 +126,26 @@ class _Recurrent(nn.Module):
         return read * inside_frames(read, frames)[:, :, None]
 
 
-def _crnn(size: SoundNetworkSection, dropout: float) -> nn.Module:
+def _crnn(size: OverTime, dropout: float) -> nn.Module:
     """A two-way GRU."""
     return _Recurrent(size.width, size.layers, dropout)
 
 
-def _conformer(size: SoundNetworkSection, dropout: float) -> nn.Module:
+def _conformer(size: OverTime, dropout: float) -> nn.Module:
     """A Conformer."""
     if size.width % size.heads:
         raise BadInput(f"network.heads={size.heads} does not divide network.width={size.width}")
     return Conformer(size.width, size.layers, size.heads, 4 * size.width, dropout)
 
 
-_OVER_TIME: dict[str, Callable[[SoundNetworkSection, float], nn.Module]] = {"crnn": _crnn, "conformer": _conformer}
+_OVER_TIME: dict[str, Callable[[OverTime, float], nn.Module]] = {"crnn": _crnn, "conformer": _conformer}
 NETWORKS = {
     "crnn": "Convolutions, then a two-way GRU.",
     "conformer": "Convolutions, then attention and depthwise convolutions (Conformer).",
 }
 
 
-def over_time(name: str, size: SoundNetworkSection, dropout: float) -> nn.Module:
+def over_time(name: str, size: OverTime, dropout: float) -> nn.Module:
     """Layers from features (B, T, D) and the frames (B,) of each row to (B, T, D), whatever they are features of."""
     if name not in _OVER_TIME:
         raise BadInput(f"model={name}: not one of {', '.join(NETWORKS)}{nearest(name, NETWORKS)}")
@@ -137,7 +159,7 @@ def stride_of(size: SoundNetworkSection) -> int:
     return size.stride
 
 
-class _Listening(nn.Module):
+class Listening(nn.Module):
     """What both networks begin with: (B, L) samples to features (B, T, D) and the frames (B,) of each row."""
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
@@ -156,7 +178,7 @@ class SoundClassifier(nn.Module):
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
         super().__init__()
-        self.listen = _Listening(name, shape, size)
+        self.listen = Listening(name, shape, size)
         self.drop = nn.Dropout(shape.dropout)
         self.head = nn.Linear(2 * size.width, shape.num_outputs)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -171,7 +193,7 @@ class SoundSpeller(nn.Module):
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
         super().__init__()
-        self.listen = _Listening(name, shape, size)
+        self.listen = Listening(name, shape, size)
         self.head = nn.Linear(size.width, shape.num_outputs)
         nn.init.normal_(self.head.weight, std=0.1)  # at 0.01 nothing but blanks is answered for hundreds of steps
         nn.init.zeros_(self.head.bias)

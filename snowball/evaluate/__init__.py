@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..display import Display
 from ..finding import Finding, worst_first
-from ..kind import Block
+from ..kind import Batch, Block
 from ..storage import write_json
 from ..task import Rows, Task
 
@@ -102,6 +102,7 @@ def evaluate_rows(
 ) -> Evaluation:
     """Score a model on encoded rows, and write evaluation.json, report.html and card.md into the run."""
     from ..training.loop import measure_rows
+    from .conditions import condition_blocks
     from .report import write_report
 
     started = time.perf_counter()
@@ -113,6 +114,7 @@ def evaluate_rows(
     scores = intervals(task, predictions, answers)
     measured = measure_rows(task, model, *_windows(task, encoded, rows))
     scores |= {name: Score(value, math.nan, math.nan) for name, value in measured.items() if name not in scores}
+    swept = condition_blocks(task, model, encoded, rows, answers)
     baseline = task.constant_scores(answers)
     controls = _controls(run, task, encoded, rows, answers)
     faults = np.array([task.fault(p, a) for p, a in zip(predictions, answers, strict=True)])
@@ -137,6 +139,7 @@ def evaluate_rows(
         mistakes=named(worst),
         examples=named(examples),
         blocks=[
+            *swept,
             *task.blocks(predictions, answers),
             *_by_owner(task, source.numbers, predictions, answers),
             *run.blocks(),
@@ -194,8 +197,14 @@ def _windows(task: Task, encoded: Encoded, rows: Tensor) -> tuple[Encoded, Tenso
 
 
 @torch.inference_mode()
-def predict_rows(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> list[dict[str, Any]]:
-    """Decoded answers for encoded rows, in order."""
+def predict_rows(
+    task: Task,
+    model: nn.Module,
+    encoded: Encoded,
+    rows: Tensor,
+    change: Callable[[Batch], dict[str, Tensor]] | None = None,
+) -> list[dict[str, Any]]:
+    """Decoded answers for encoded rows, in order; `change` gives the inputs of a batch in place of its own."""
     from ..training.epochs import by_length
     from ..training.loop import EVALUATION_BATCH
 
@@ -203,7 +212,7 @@ def predict_rows(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -
     predictions: dict[int, dict[str, Any]] = {}
     ordered = by_length(rows, encoded.lengths)
     for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
-        outputs = task.predict(model, batch.inputs)
+        outputs = task.predict(model, change(batch) if change else batch.inputs)
         answers = task.decode({name: as_array(value) for name, value in outputs.items()})
         predictions |= dict(zip(batch.index.tolist(), answers, strict=True))
     return [predictions[row] for row in rows.tolist()]

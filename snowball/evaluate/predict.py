@@ -40,18 +40,17 @@ def predict_each(
     picture of each input with its answer drawn in, where the task draws pictures.
     """
     task, model = run.task(options), run.model()
-    (role,) = task.given
+    (role,) = task.asked()
     kind = task.kinds[role]
     taken: set[str] = set()
     position = 0
     for cells in _batches(kind, inputs):
-        values = [_read(kind, cell, position + i) for i, cell in enumerate(cells)]
-        encoded = [task.encode_given({role: value}) for value in values]
+        values = [_read(task, role, cell, position + i) for i, cell in enumerate(cells)]
+        encoded = [task.encode_given(given) for given in values]
         batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
-        for cell, value, answer in zip(cells, values, found, strict=True):
-            given = {role: value}
+        for cell, given, answer in zip(cells, values, found, strict=True):
             name = _named(cell, position)
             position += 1
             if pictures is not None:
@@ -60,7 +59,7 @@ def predict_each(
             if notes := task.notes(given):
                 answer["notes"] = notes
             if task.streams:
-                streamed(str(value))
+                streamed(str(given[role]))
                 pieces = []
                 for piece in task.stream(model, given):
                     pieces.append(piece)
@@ -118,9 +117,9 @@ def _file_name(cell: Any, number: int, taken: set[str]) -> str:
     return name
 
 
-def _read(kind: Kind, cell: Any, position: int) -> Any:
+def _read(task: Task, role: str, cell: Any, position: int) -> dict[str, Any]:
     try:
-        return kind.read(cell.cell if isinstance(cell, Named) else cell)
+        return task.read_given({role: cell.cell if isinstance(cell, Named) else cell})
     except Unreadable as reason:
         raise BadInput(f"{_named(cell, position)!r}: {reason}") from reason
 

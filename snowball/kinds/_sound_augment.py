@@ -13,7 +13,7 @@ from torch import Tensor
 from ..recipe import Section
 from ..rng import SampleRandom
 
-__all__ = ["SoundAugment", "augment_sounds", "draw_masks"]
+__all__ = ["SoundAugment", "augment_sounds", "draw_masks", "with_noise"]
 
 QUIET = 40.0  # decibels of signal over noise that are as good as none
 
@@ -50,13 +50,25 @@ def augment_sounds(section: SoundAugment, sounds: Tensor, padding: int, rng: Sam
     inside = torch.arange(samples.shape[1], device=samples.device) < lengths[:, None]
     gains = rng.uniform(1, -section.gain, section.gain)
     if section.snr is not None:
-        decibels = rng.uniform(1, section.snr, QUIET)
-        level = (samples.square().sum(1) / lengths.clamp(min=1)).sqrt()[:, None]
-        noise = rng.uniform(samples.shape[1], -1.0, 1.0) * 3**0.5  # of deviation 1
-        samples = samples + noise * level * 10 ** (-decibels / 20)
+        samples = samples + _noise(samples, lengths, rng.uniform(1, section.snr, QUIET), rng)
     samples = samples * 10 ** (gains / 20)
     whole = samples.round().clamp(-32767, 32767).to(torch.int16)
     return whole.masked_fill(~inside, padding)
+
+
+def with_noise(sounds: Tensor, padding: int, decibels: Tensor, rng: SampleRandom) -> Tensor:
+    """(B, L) int16 with white noise, so many decibels (B, 1) below each row's level; softer where it would clip."""
+    inside = sounds != padding
+    samples = sounds.float() * inside
+    samples = samples + _noise(samples, inside.sum(1), decibels, rng) * inside
+    samples = samples * (32767 / samples.abs().amax(1, keepdim=True).clamp(min=32767))
+    return samples.round().to(torch.int16).masked_fill(~inside, padding)
+
+
+def _noise(samples: Tensor, lengths: Tensor, decibels: Tensor, rng: SampleRandom) -> Tensor:
+    level = (samples.square().sum(1) / lengths.clamp(min=1)).sqrt()[:, None]
+    noise = rng.uniform(samples.shape[1], -1.0, 1.0) * 3**0.5  # of deviation 1
+    return noise * level * 10 ** (-decibels / 20)
 
 
 def _played(samples: Tensor, lengths: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,19 @@ from typing import Any
 import numpy as np
 
 from ..kind import Unreadable
+from ._sound_track import read_track
+from ._video_file import NoFilm
 
-__all__ = ["MAX_SECONDS", "SOUND_SUFFIXES", "Sound", "as_wav", "read_sound", "resampled", "sound_of_samples"]
+__all__ = [
+    "MAX_SECONDS",
+    "SOUND_SUFFIXES",
+    "Sound",
+    "as_wav",
+    "is_sound",
+    "read_sound",
+    "resampled",
+    "sound_of_samples",
+]
 
 SOUND_SUFFIXES = frozenset((".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au"))
 MAX_SECONDS = 600.0  # of one row: attention and memory end long before; longer recordings are given in parts
@@ -52,6 +63,9 @@ def read_sound(source: Path | bytes, start: float = 0.0, end: float = math.inf) 
     import soundfile
 
     try:
+        if not is_sound(source):
+            samples, about = read_track(source, start, end, MAX_SECONDS, MAX_SAMPLES)
+            return sound_of_samples(samples, about)
         with _opened(source) as file, soundfile.SoundFile(file) as sound:
             first, num = _span(sound, start, end)
             if first:
@@ -59,6 +73,9 @@ def read_sound(source: Path | bytes, start: float = 0.0, end: float = math.inf) 
             samples = sound.read(num, dtype="float32", always_2d=True)  # (N, C)
             about = {"rate": sound.samplerate, "channels": sound.channels, "format": sound.format}
             about |= {"encoding": sound.subtype, "suffix": source.suffix.lower() if isinstance(source, Path) else None}
+    except NoFilm:
+        kinds = "neither wav, flac, mp3, ogg, aiff nor au by its first bytes, nor a film"
+        raise Unreadable(f"not a sound file: {kinds}") from None
     except FileNotFoundError:
         raise Unreadable("no such file") from None
     except IsADirectoryError:
@@ -117,17 +134,21 @@ def _band(samples: np.ndarray, rate: int) -> float:
     return float(np.searchsorted(energy, 0.9999 * energy[-1]) * rate / size)
 
 
+def is_sound(source: Path | bytes) -> bool:
+    """Whether its first bytes say that it is a sound file, whatever it is called. Raises Unreadable if it is empty."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        head = file.read(12)
+    if not head:
+        raise Unreadable("zero bytes")
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return False
+    return head.startswith(_MAGIC) or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0)
+
+
 @contextmanager
 def _opened(source: Path | bytes) -> Iterator[Any]:
-    """The file, opened here: libsndfile sees no name. Its first bytes say what it is, whatever it is called."""
+    """The file, opened here: libsndfile sees no name."""
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        head = file.read(4)
-        if not head:
-            raise Unreadable("zero bytes")
-        is_mpeg = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
-        if not (head.startswith(_MAGIC) or is_mpeg):
-            raise Unreadable("not a sound file: neither wav, flac, mp3, ogg, aiff nor au by its first bytes")
-        file.seek(0)
         yield file
 
 

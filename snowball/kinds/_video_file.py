@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,21 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ..kind import Unreadable
+from ..kind import Absent, Unreadable
 
-__all__ = ["FILM_SUFFIXES", "MAX_FRAMES", "Clip", "brief", "opened", "read_clip", "thinned"]
+__all__ = [
+    "FILM_SUFFIXES",
+    "MAX_FILM",
+    "MAX_FRAMES",
+    "Clip",
+    "NoFilm",
+    "brief",
+    "container_of",
+    "opened",
+    "pictures_of",
+    "read_clip",
+    "thinned",
+]
 
 FILM_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ogv", ".3gp", ".wmv", ".flv")
@@ -29,6 +41,7 @@ FILM_SUFFIXES = frozenset(
 MAX_FRAMES = (
     32  # kept of a clip, whatever it holds: networks see 8 to 32; converting a frame costs what decoding four does
 )
+MAX_FILM = 60.0  # seconds of a film that is kept at a rate: 25 grey frames a second are then at most 123 MB
 SHORT_SIDE, LONG_SIDE = 256, 1024  # kept frames are no larger: twice what the largest usual networks see
 MAX_PIXELS = 9_500_000  # of a frame: 4K in either of its forms
 MAX_COUNT = 10_000  # frames of a clip, which are all decoded: more than 5 minutes at 30 a second are no clip
@@ -37,6 +50,10 @@ MAX_WORK = 5_000_000_000  # pixels to decode: 20 s at the 260 million a second t
 FORMATS = "mov,matroska,webm,avi,gif,mpeg,mpegts,flv,ogg,asf,h264,hevc,m4v,ivf"
 FALLBACK_RATE = 25.0  # frames a second, where neither time stamps nor a rate can be read: only their order matters
 TINY = 1e-6  # seconds; time stamps are whole ticks, of 1 / 90,000 at the shortest
+
+
+class NoFilm(Unreadable):
+    """Nothing that FFmpeg knows for a container."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +82,19 @@ class _Timeline:
     rate: float | None
 
 
-def read_clip(source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Clip:
-    """The part of a video from `start` to `end` seconds. Raises Unreadable with the reason, whatever the file holds."""
+def read_clip(
+    source: Path | bytes, start: float = 0.0, end: float = math.inf, rate: float | None = None, *, grey: bool = False
+) -> Clip:
+    """The part of a video from `start` to `end` seconds. Raises Unreadable with the reason, whatever the file holds.
+
+    Kept are the frames that are on show at MAX_FRAMES moments, or at `rate` moments a second of at most MAX_FILM.
+    """
     try:
         with opened(source) as (container, stream):
             facts = _facts(container, stream, source)
             shown = _timeline(container, stream, start, end)
         with opened(source) as (container, stream):
-            frames, times = _decode(container, stream, shown)
+            frames, times = _decode(container, stream, shown, _moments(shown, rate), grey=grey)
     except Unreadable:
         raise
     except FileNotFoundError:
@@ -95,8 +117,8 @@ def _refuse(url: str, flags: int, options: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def opened(source: Path | bytes) -> Iterator[tuple[Any, Any]]:
-    """The container and its video stream. Python opens the file, so that no name in it means a network protocol."""
+def container_of(source: Path | bytes) -> Iterator[Any]:
+    """The container. Python opens the file, so that no name in it means a network protocol."""
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         if not file.read(1):
             raise Unreadable("zero bytes")
@@ -105,18 +127,30 @@ def opened(source: Path | bytes) -> Iterator[tuple[Any, Any]]:
         try:
             container = av.open(file, options=options, io_open=_refuse, metadata_errors="replace")
         except (av.error.InvalidDataError, av.error.ArgumentError) as error:
-            raise Unreadable("not a video, or its end is missing") from error
+            raise NoFilm("not a video, or its end is missing") from error
         with container:
-            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not streams:
-                raise Unreadable("no pictures in it: sound alone")
-            stream = streams[0]
-            context = stream.codec_context
-            if context is None or not context.width or not context.height:
-                raise Unreadable(f"no frame that can be decoded: damaged, or of far more than {MAX_PIXELS:,} pixels")
-            _check_size(context.width, context.height)
-            context.thread_count = 1  # rows are encoded in parallel already
-            yield container, stream
+            yield container
+
+
+def pictures_of(container: Any) -> Any:
+    """The stream of pictures, which the cover of a record is not; None where there is none."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    return streams[0] if streams else None
+
+
+@contextmanager
+def opened(source: Path | bytes) -> Iterator[tuple[Any, Any]]:
+    """The container and its video stream."""
+    with container_of(source) as container:
+        stream = pictures_of(container)
+        if stream is None:
+            raise Absent("no pictures in it: sound alone")
+        context = stream.codec_context
+        if context is None or not context.width or not context.height:
+            raise Unreadable(f"no frame that can be decoded: damaged, or of far more than {MAX_PIXELS:,} pixels")
+        _check_size(context.width, context.height)
+        context.thread_count = 1  # rows are encoded in parallel already
+        yield container, stream
 
 
 def _check_size(width: int, height: int) -> None:
@@ -129,6 +163,7 @@ def _facts(container: Any, stream: Any, source: Path | bytes) -> dict[str, Any]:
         "height": stream.codec_context.height,
         "width": stream.codec_context.width,
         "fps": round(float(stream.average_rate), 2) if stream.average_rate else None,
+        "begins": round(float((stream.start_time or 0) * stream.time_base), 4),
         "has_audio": bool(container.streams.audio),
         "codec": stream.codec_context.name,
         "container": container.format.name,
@@ -207,18 +242,26 @@ def _check_whole(container: Any, stream: Any, count: int, last_end: float) -> No
         raise Unreadable(f"truncated: {seconds:.3g} s by its header, of which {last_end:.3g} s are there")
 
 
-def _decode(container: Any, stream: Any, shown: _Timeline) -> tuple[list[np.ndarray], list[float]]:
-    """The frames that are on show at up to MAX_FRAMES moments, evenly spread over time, and when each begins."""
-    times = shown.times
-    if len(times) > MAX_FRAMES:
-        step = (shown.end - times[0]) / MAX_FRAMES
-        wanted = deque(times[0] + (number + 0.5) * step for number in range(MAX_FRAMES))
-    else:
-        wanted = deque(times)
+def _moments(shown: _Timeline, rate: float | None) -> list[float]:
+    """When the frames that are kept are on show, evenly spread: all of them where they are few."""
+    times, seconds = shown.times, shown.end - shown.times[0]
+    if rate is None and len(times) <= MAX_FRAMES:
+        return times
+    if rate is not None and seconds > MAX_FILM:
+        raise Unreadable(f"{seconds:,.0f} s of film: at most {MAX_FILM:g} s a row; give parts by columns start and end")
+    num = MAX_FRAMES if rate is None else max(1, round(seconds * rate))
+    return [times[0] + (number + 0.5) * seconds / num for number in range(num)]
+
+
+def _decode(
+    container: Any, stream: Any, shown: _Timeline, moments: Sequence[float], *, grey: bool
+) -> tuple[list[np.ndarray], list[float]]:
+    """The frames that are on show at these moments, each once, and when each begins."""
+    wanted = deque(moments)
     kept: list[np.ndarray] = []
     begins: list[float] = []
     held: tuple[Any, float] | None = None
-    pixels = _Pixels()
+    pixels = _Pixels(grey=grey)
     for frame, begin in _between(container, stream, shown):
         reached = 0
         while wanted and wanted[0] < begin - TINY:
@@ -262,7 +305,8 @@ def _between(container: Any, stream: Any, shown: _Timeline) -> Iterator[tuple[An
 class _Pixels:
     """Frames as arrays. Scaled first and coloured after, by scalers that are kept: five times as fast as afresh."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, grey: bool) -> None:
+        self._grey = grey
         self._scaler, self._painter = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: Any) -> np.ndarray:
@@ -272,7 +316,7 @@ class _Pixels:
         shrink = max(min(1.0, SHORT_SIDE / min(width, height), LONG_SIDE / max(width, height)), 1 / min(width, height))
         size = {"width": round(width * shrink), "height": round(height * shrink), "interpolation": "AREA", "threads": 1}
         turn = round(frame.rotation / 90)
-        grey = frame.format.name.startswith("gray")
+        grey = self._grey or frame.format.name.startswith("gray")
         if frame.format.name.startswith("yuv"):
             frame = self._scaler.reformat(frame, **size)
         pixels: np.ndarray = self._painter.reformat(frame, format="gray" if grey else "rgb24", **size).to_ndarray()

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Kind, Unreadable
+from ..kind import Absent, Batch, Follow, Kind, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
@@ -80,13 +80,13 @@ class AudioKind(Kind):
             try:
                 return read_sound(Path(cell.path), start, end)
             except Unreadable as reason:
-                raise Unreadable(f"{Path(cell.path).name}: {reason}") from reason
+                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
         if isinstance(cell, Mapping) and "array" in cell:
             return _sound_of_array(np.asarray(cell["array"]), cell.get("sampling_rate"))
         if isinstance(cell, Mapping):  # as Hugging Face's data sets store a recording
             cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
         if not cell:
-            raise Unreadable("zero bytes" if cell == b"" else "no sound in this row")
+            raise Unreadable("zero bytes") if cell == b"" else Absent("no sound in this row")
         return read_sound(cell if isinstance(cell, bytes) else Path(cell))
 
     @classmethod
@@ -111,6 +111,9 @@ class AudioKind(Kind):
         if value.seconds > most:
             raise Unreadable(f"{value.seconds:,.1f} s are more than audio.max_seconds={most:g}")
         return torch.from_numpy(resampled(value, self.rate))
+
+    def nothing(self) -> Tensor:
+        return torch.full((1,), PADDING, dtype=torch.int16)
 
     def input_axes(self) -> dict[int, str]:
         return {1: "samples"}

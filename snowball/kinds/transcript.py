@@ -22,15 +22,17 @@ from torch import Tensor
 from ..finding import BadInput, Finding
 from ..kind import Block, Metric, Unreadable
 from ..recipe import Recipe, Section
+from ..table import Table
 from ._ctc import align, beam_tokens, ctc_nll, frames_needed, greedy_tokens
 from .text import TextKind, TextSection
 
 if TYPE_CHECKING:
     from ._spelling import Spelling
 
-__all__ = ["TranscriptKind", "TranscriptOptions", "TranscriptSection"]
+__all__ = ["TranscriptKind", "TranscriptOptions", "TranscriptSection", "words_column"]
 
 _MARKS = re.compile(r"[^\w\s']|_")
+_WORDS = ("text", "transcript", "transcription", "sentence", "utterance", "words")
 BAND = 22  # pixels below a picture that words are written in
 WITH_MODEL = 16  # hypotheses that are kept where a language model has a say
 
@@ -201,6 +203,14 @@ class TranscriptKind(TextKind):
             words.append({"word": match[0], "start": round(begin, 4), "end": round(end, 4)})
         return {"text": text, "confidence": round(float(np.exp(np.mean(peaks))) if peaks else 0.0, 4), "words": words}
 
+    @staticmethod
+    def in_seconds(answer: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """A decoded answer whose words begin and end in seconds of a row that lasts so long."""
+        words = [
+            {**word, **{key: round(word[key] * seconds, 3) for key in ("start", "end")}} for word in answer["words"]
+        ]
+        return {**answer, "words": words}
+
     def _pairs(self, predictions: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> tuple[list[str], list[str]]:
         return [str(prediction["text"]) for prediction in predictions], [self.normal(answer) for answer in answers]
 
@@ -268,6 +278,17 @@ class TranscriptKind(TextKind):
             place = min(max(0.0, (left + right - width) / 2), picture.width - width)
             pen.text((place, picture.height + 6), word["word"], fill=(20, 25, 30))
         return drawn
+
+
+def words_column(table: Table, recipe: Recipe) -> str | None:
+    """Of several columns of text, the one whose name says that it holds the words, if the recipe names none."""
+    texts = [name for name, column in table.columns.items() if column.kind == "text"]
+    if len(texts) < 2 or recipe.data.answer is not None:
+        return recipe.data.answer
+    named = sorted((name for name in texts if name.lower() in _WORDS), key=lambda name: _WORDS.index(name.lower()))
+    if not named:
+        raise BadInput(f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}")
+    return named[0]
 
 
 def normal(text: str, section: TranscriptSection) -> str:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ..design.audio import NETWORKS, SoundNetworkSection, SoundShape, SoundSpeller, stride_of
 from ..design.spectrum import LogMel
-from ..finding import BadInput, Finding
+from ..finding import Finding
 from ..kinds.audio import PADDING, AudioKind, AudioSection
-from ..kinds.transcript import TranscriptKind, TranscriptOptions
+from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
 from ..recipe import Recipe, Section
 from ..table import Column, Table
 from ..task import Task
@@ -22,7 +22,6 @@ __all__ = ["SpeechRecognition"]
 
 HEARD_HOURS = 20  # of sound that a training hears in all, epochs within 15 to 200
 TYPICAL_SECONDS = 3.0  # of a recording, before any is read
-WORDS = ("text", "transcript", "transcription", "sentence", "utterance", "words")
 PACE = 3.0  # times faster or slower than usual that somebody speaks
 
 
@@ -70,18 +69,7 @@ class SpeechRecognition(Task):
 
     @classmethod
     def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
-        """Of several columns of text, the one whose name says that it holds the words."""
-        texts = [name for name, column in table.columns.items() if column.kind == "text"]
-        if len(texts) > 1 and recipe.data.answer is None:
-            named = sorted(
-                (name for name in texts if name.lower() in WORDS), key=lambda name: WORDS.index(name.lower())
-            )
-            if not named:
-                raise BadInput(
-                    f"{table.name}: columns {', '.join(texts)}: which is what is said? data.answer={texts[0]}"
-                )
-            recipe = recipe.replace({"data.answer": named[0]})
-        return super().pick_columns(table, recipe)
+        return super().pick_columns(table, recipe.replace({"data.answer": words_column(table, recipe)}))
 
     @property
     def _audio(self) -> AudioKind:
@@ -130,8 +118,5 @@ class SpeechRecognition(Task):
 
     def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """When words are said, in seconds of that very recording."""
-        seconds = given["audio"].seconds
-        words = [
-            {**word, **{key: round(word[key] * seconds, 3) for key in ("start", "end")}} for word in answer["words"]
-        ]
-        return {**answer, "words": words}
+        assert isinstance(self.answer_kind, TranscriptKind)
+        return self.answer_kind.in_seconds(answer, given["audio"].seconds)

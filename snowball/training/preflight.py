@@ -143,7 +143,7 @@ def _padding_leak(subject: _Subject) -> Iterator[Finding]:
     batch, task = subject.batch, subject.task
     ragged = {**batch.inputs, **batch.targets}
     lengths = {
-        role: tensor.ne(padding).reshape(*tensor.shape[:2], -1).any(2).sum(1)
+        role: tensor.ne(padding).reshape(*tensor.shape[:2], -1).any(2).sum(1).clamp(min=1)
         for role, tensor in ragged.items()
         if (padding := task.kinds[role].padding) is not None
     }

@@ -16,6 +16,7 @@ from .sample_numbers import numbers
 from .sample_roads import roads
 from .sample_shapes import SHAPES, shapes
 from .sample_sounds import SPOKEN, TONES, spoken, tones
+from .sample_talking import TALKING, talking
 from .sample_texts import docstrings, pydoc
 
 __all__ = ["DEFAULTS", "SAMPLES"]
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "shapes": SHAPES,
     "spoken": SPOKEN,
     "tones": TONES,
+    "talking": TALKING,
 }
 """Recipe values that each sample is best served by, as dotted keys."""
 
@@ -105,6 +107,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "spoken": (
         spoken,
         "400 recordings of one to three of nine words, by a formant synthesiser with eight voices",
+        "computed; no licence needed",
+    ),
+    "talking": (
+        talking,
+        "400 films of one to three of 13 words: synthesised sound, and a drawn mouth of 16x32 that follows it",
         "computed; no licence needed",
     ),
 }

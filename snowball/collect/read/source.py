@@ -10,6 +10,7 @@ from pathlib import Path
 from ...finding import BadInput, Finding, nearest
 from ...recipe import DataSection
 from ...table import Table
+from .align import align_notes, align_table
 from .archive import archive_stem, extract, is_archive
 from .boxes import box_table
 from .cifar import CIFAR_FILES, cifar_table
@@ -21,6 +22,7 @@ from .known import KNOWN, read_known
 from .label_lines import LABELLED_FORMS
 from .media import TEXT, is_about, kind_suffixes
 from .samples import SAMPLES
+from .streams import chosen_inputs, with_sound_tracks
 from .tables import TABLE_SUFFIXES, find_table_files, read_table_file, read_table_files
 from .texts import read_text_folder, read_text_path
 from .tracks import holds_tracks, track_table
@@ -33,7 +35,7 @@ Note = Callable[[Finding], None]
 _FORMATS = (
     f"folders of classes, idx files, archives (.zip .tar .tar.gz ...), tables ({' '.join(TABLE_SUFFIXES)}),"
     f" documents ({' '.join(DOCUMENT_SUFFIXES)}), {LABELLED_FORMS},"
-    " folders of parallel files (train.en train.de ...), and recordings with transcripts"
+    " folders of parallel files (train.en train.de ...), and recordings or films with transcripts"
 )
 
 
@@ -53,7 +55,7 @@ def read_table(data: DataSection, note: Note | None = None) -> Table:
     """
     tell = note or (lambda finding: None)
     try:
-        table = _read(data, tell)
+        table = chosen_inputs(with_sound_tracks(_read(data, tell)), data.inputs)
     except OSError as error:
         raise BadInput(f"{error.filename or data.name}: {error.strerror or error}") from error
     for column in (*(data.given or "").split(","), data.answer, data.group):
@@ -151,7 +153,10 @@ def _read_folder(folder: Path, data: DataSection, tell: Note, name: str, shown: 
         if len(files) == 1 or not classes:
             raw = replace(read_table_files(files), sealed=sealed)
             if not classes or names_files(raw, data):
-                return type_columns(raw, data, name)
+                table = type_columns(raw, data, name)
+                return _telling((table, align_notes(folder, table, shown)), tell)
+    elif found := align_table(folder, name, shown):
+        return _telling(found, tell)
     unpacked = _class_archives(folder)
     found = None if unpacked else read_text_folder(folder, name)
     return _telling(found or class_table(folder, name, shown, unpacked), tell)
