@@ -80,9 +80,8 @@ def main() -> None:
                 folder = home / f"{way}-{seed}".replace(" ", "-")
                 run = snowball.train(str(home / f"digits-{seed}"), keys, output=folder, quiet=True)
                 scores[way].append(run.metrics["accuracy"])
-        print(
-            f"| {LABELS} labels a class, {asked.seeds} seeds | test accuracy % | above scratch, points |\n| --- | --- | --- |"
-        )
+        print(f"| {LABELS} labels a class, {asked.seeds} seeds | test accuracy % | above scratch, points |")
+        print("| --- | --- | --- |")
         for way, values in scores.items():
             above = [value - base for value, base in zip(values, scores["from scratch"], strict=True)]
             print(f"| {way} | {interval(values)} | {interval(above) if any(above) else ''} |")
@@ -92,10 +91,9 @@ def main() -> None:
             keys |= {"train.preflight": False, "augment.name": "none", "data.memory_gb": memory}
             run = snowball.train(str(asked.data / "mnist"), keys, output=home / f"timed-{memory}", quiet=True)
             times.append(seconds_an_epoch(run))
-        print(
-            f"\nan epoch of MNIST with features from memory {times[0]:.2f} s, with the backbone in every step {times[1]:.2f} s:"
-        )
-        print(f"{times[1] / times[0]:.1f} times as fast")
+        cached, whole = times
+        print(f"\nan epoch of MNIST: features from memory {cached:.2f} s, the backbone in every step {whole:.2f} s,")
+        print(f"{whole / cached:.1f} times as long")
 
 
 if __name__ == "__main__":

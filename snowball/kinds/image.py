@@ -57,8 +57,8 @@ class ImageSection(Section):
     bottom: int = Field(0, ge=0, le=29)
     """Percent that is cut off at the bottom, such as the hood of the car the camera is in."""
     short_side: int | None = Field(None, ge=1, le=8192)
-    """Keep the aspect: the shorter side becomes this many pixels, and of that the middle, `size`, is cut out, as is usual
-    with networks for ImageNet (256 and 224). Default: the whole picture, stretched to `size`."""
+    """Keep the aspect: the shorter side becomes this many pixels, and of that the middle, `size`, is cut out, as is
+    usual with networks for ImageNet (256 and 224). Default: the whole picture, stretched to `size`."""
     channels: int | None = Field(None, ge=1, le=3)
     """1 for grey, 3 for RGB. Default: 3 if any picture has colour."""
     order: Literal["rgb", "bgr"] = "rgb"
@@ -133,7 +133,7 @@ class ImageKind(Kind):
         """(C, H, W) uint8: channels as the state says, resized with an antialiased bilinear filter."""
         section = self.recipe[ImageSection]
         value = self._with_channels(_cut(section, value))
-        size = self.size if section.short_side is None else _aspect_size(*value.shape[:2], section.short_side)
+        size = self.size if section.short_side is None else _aspect_size(value.shape[0], value.shape[1], section.short_side)
         if value.shape[:2] != size:
             pixels = resize_picture(value, *size)
         else:
@@ -286,15 +286,13 @@ def _cut(section: ImageSection, value: np.ndarray) -> np.ndarray:
 
 
 def _aspect_size(height: Any, width: Any, short: int) -> tuple[Any, Any]:
-    """Height and width with the shorter side `short`, rounded to the nearest; whole numbers only, so that a graph can do
-    it for any picture.
-    """
+    """Height and width with the shorter side `short`, rounded; of whole numbers, which a graph can do for any picture."""
     shorter = torch.sym_min(height, width)
     return (2 * height * short + shorter) // (2 * shorter), (2 * width * short + shorter) // (2 * shorter)
 
 
 def _middle(pixels: Tensor, height: int, width: int) -> Tensor:
-    """The (height, width) in the middle of (..., H, W). By index: an export cannot see how large a slice of it would be."""
+    """The (height, width) in the middle of (..., H, W). By index: an export cannot see how large a slice would be."""
     rows = torch.arange(height, device=pixels.device) + (pixels.shape[-2] - height) // 2
     columns = torch.arange(width, device=pixels.device) + (pixels.shape[-1] - width) // 2
     return pixels.index_select(-2, rows).index_select(-1, columns)
