@@ -103,7 +103,8 @@ class TranscriptKind(TextKind):
         """Raise Unreadable where no alignment over so many frames can spell the tokens."""
         if (needed := frames_needed(tokens.tolist())) > frames:
             text = self.text(tokens.tolist())[:40]
-            raise Unreadable(f"too short for its transcript {text!r}: {frames} frames, which takes {needed}")
+            short = f"too short for its transcript {text!r}: {frames} frames, which takes {needed}"
+            raise Unreadable(f"{short}; a lower network.stride gives more")
 
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:

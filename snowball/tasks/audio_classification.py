@@ -28,7 +28,8 @@ class AudioClassification(Task):
     sample = "tones"
     quick: ClassVar[Mapping[str, Any]] = {
         **{"train.epochs": 3, "train.batch_size": 16, "model.dropout": 0.0},
-        **{"network.channels": 8, "network.width": 16, "network.layers": 1, "audio.mels": 24, "optim.lr": 0.01},
+        **{"network.channels": 8, "network.width": 16, "network.layers": 1, "optim.lr": 0.01},
+        **{"audio.mels": 24, "audio.hop_ms": 20.0},
     }
 
     @classmethod

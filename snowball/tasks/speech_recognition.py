@@ -35,8 +35,10 @@ class SpeechRecognition(Task):
     options_type: ClassVar[type[Section] | None] = TranscriptOptions
     sample = "spoken"
     quick: ClassVar[Mapping[str, Any]] = {
-        **{"train.epochs": 8, "train.batch_size": 16, "model.dropout": 0.0, "train.ema": 0.9},
-        **{"network.channels": 8, "network.width": 32, "network.layers": 1, "audio.mels": 24, "optim.lr": 0.01},
+        **{"train.epochs": 8, "train.batch_size": 16, "model.dropout": 0.0, "train.ema": 0.0, "optim.lr": 0.01},
+        **{"network.channels": 8, "network.width": 48, "network.layers": 1, "network.stride": 2},
+        **{"audio.mels": 24, "audio.hop_ms": 20.0},
+        **{"augment.speed": 0.0, "augment.snr": None, "augment.masked_bands": 0, "augment.masked_spans": 0},
     }
 
     @classmethod
@@ -51,7 +53,7 @@ class SpeechRecognition(Task):
             "model.name": "crnn" if name == "auto" else name,
             "model.dropout": 0.2,
             "text.tokens": "char",
-            "network.stride": 2,
+            "network.stride": 4,
             "train.batch_size": 16,
             "train.epochs": max(15, min(200, seen // len(table))),
             "train.clip": 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def tones() -> Table:
     return Table("tones", columns, [""] * _TONES, lambda row: f"tones, recording {row}", TONES)
 
 
+@cache
 def spoken() -> Table:
     """400 recordings of one to three words, the same ones every time: `audio`, `text`, and who speaks in `speaker`."""
     random = np.random.Generator(np.random.Philox(2027))
