@@ -213,7 +213,8 @@ def _shown(made: Export) -> str:
 
 
 def _raw_tensors(task: Task, given: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    return tuple(task.kinds[role].raw_tensor(given[role])[None] for role in task.given)
+    held = {role: (task.kinds[role], given[role]) for role in task.given}
+    return tuple((kind.nothing() if value is None else kind.raw_tensor(value))[None] for kind, value in held.values())
 
 
 def _to_onnx(task: Task, whole: nn.Module, raw: tuple[Tensor, ...], weights: str) -> bytes:

@@ -68,7 +68,8 @@ class _Fusion(nn.Module):
         bias = blocked - self.slope.exp()[:, None, None] * apart  # (B, H, S, K)
         seen = F.scaled_dot_product_attention(query, key, value, bias, self.dropout if self.training else 0.0)
         x = x + self.drop(self.out(seen.transpose(1, 2).flatten(2)))
-        return x + self.drop(self.hidden(self.last(x)))
+        out: Tensor = x + self.drop(self.hidden(self.last(x)))
+        return out
 
 
 class AudioVisualSpeller(nn.Module):

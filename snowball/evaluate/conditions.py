@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ..kind import Block
+from ..kind import Batch, Block
 from ..rng import SampleRandom, mix
-from ..task import Task
+from ..task import Condition, Task
 
 if TYPE_CHECKING:
     from ..collect.encode import Encoded
@@ -37,16 +37,14 @@ def condition_blocks(
     xs = sorted({condition.x for condition in conditions if condition.x is not None}, reverse=True)
     series: dict[str, list[float | None]] = {condition.group: [None] * len(xs) for condition in conditions}
     for condition in conditions:
-        predictions = predict_rows(
-            task,
-            model,
-            encoded,
-            rows,
-            lambda batch, change=condition.change: change(batch.inputs, SampleRandom(seed, 0, batch.index)),
-        )
+        predictions = predict_rows(task, model, encoded, rows, _changed(condition, seed))
         value = round(task.score(predictions, answers)[name], 4)
         places = range(len(xs)) if condition.x is None else [xs.index(condition.x)]
         for place in places:
             series[condition.group][place] = value
     content = {"x": xs, "series": series, "x_label": "condition", "y_label": name}
     return [Block(f"{name} under conditions", "lines", content, f"{task.conditions_note}; {len(rows)} rows")]
+
+
+def _changed(condition: Condition, seed: int) -> Callable[[Batch], dict[str, Tensor]]:
+    return lambda batch: condition.change(batch.inputs, SampleRandom(seed, 0, batch.index))

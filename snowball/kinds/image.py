@@ -133,7 +133,11 @@ class ImageKind(Kind):
         """(C, H, W) uint8: channels as the state says, resized with an antialiased bilinear filter."""
         section = self.recipe[ImageSection]
         value = self._with_channels(_cut(section, value))
-        size = self.size if section.short_side is None else _aspect_size(value.shape[0], value.shape[1], section.short_side)
+        size = (
+            self.size
+            if section.short_side is None
+            else _aspect_size(value.shape[0], value.shape[1], section.short_side)
+        )
         if value.shape[:2] != size:
             pixels = resize_picture(value, *size)
         else:

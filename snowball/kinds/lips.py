@@ -6,6 +6,7 @@ Shapes: T frames of a row (more in a longer film), H, W, B rows.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -155,7 +156,7 @@ class LipsKind(Kind):
                 " picture, lips.crop=LEFT,TOP,RIGHT,BOTTOM a part of it"
             )
         elif crop not in ("mouth", "whole"):
-            crop = list(_box_of(crop))
+            crop = list(_box_of(asked.crop))
         face = [round(float(side), 4) for side in np.median(found, axis=0)] if found and crop == "mouth" else None
         boxes = [_place(crop, one, face) for one in faces]
         parts = [_cut(frames, box) for frames, box in zip(held, boxes, strict=True)]
@@ -267,13 +268,13 @@ class LipsKind(Kind):
         return file_bytes(value, "film")
 
 
-def _film(source: Path | bytes, *bounds: float) -> Film:
+def _film(source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Film:
     try:
         if is_sound(source):
             raise Absent("no pictures in it: a sound file")
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from None
-    clip = read_clip(source, *bounds, rate=RATE, grey=True)
+    clip = read_clip(source, start, end, RATE, grey=True)
     num = max(1, round(clip.seconds * RATE))
     moments = (np.arange(num) + 0.5) / RATE
     frames = clip.frames[np.maximum(np.searchsorted(clip.times, moments, side="right") - 1, 0)]

@@ -51,9 +51,10 @@ class AudioVisualSpeech(Task):
     options_type: ClassVar[type[Section] | None] = TranscriptOptions
     sample = "talking"
     quick: ClassVar[Mapping[str, Any]] = {
-        **{"train.epochs": 12, "train.batch_size": 16, "model.dropout": 0.0, "train.ema": 0.9, "fusion.drop": 0.2},
+        **{"train.epochs": 6, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "fusion.drop": 0.2},
         **{"network.channels": 8, "network.width": 32, "network.layers": 1, "fusion.layers": 1, "audio.mels": 24},
         **{"optim.lr": 0.01, "augment.shift": 0.0, "augment.masked_bands": 0, "augment.masked_spans": 0},
+        **{"augment.snr": None, "data.test": 0.1},
     }
 
     @classmethod

@@ -41,7 +41,8 @@ class Alignment(NamedTuple):
 
 def read_align(path: Path) -> Alignment:
     """The content of an .align file. Raises BadInput, naming the line."""
-    words, last = [], 0.0
+    words: list[str] = []
+    last = 0.0
     for number, line in enumerate(text_lines(path), 1):
         if not line.strip():
             continue
