@@ -97,14 +97,14 @@ def score_intervals(scores: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[
 
 
 def constant_velocity(scene: Scene, ahead: int, num: int) -> dict[str, Any]:
-    """A prediction by the last velocity, in `num` directions around it: straight on first, as arrays (K, F, 2).
+    """A prediction by the last velocity, in `num` directions, straight on first: arrays (K, F, 2).
 
     The turns are quantiles of a normal distribution with a deviation of 25 degrees, from which Schoeller et al. ("What
     the Constant Velocity Model Can Teach Us", 2020) draw: the same spread without the luck.
 
     >>> scene = Scene("yard", ("1",), np.array([[[0.0, 0], [1, 0]]]), np.arange(2))
     >>> constant_velocity(scene, 2, 1)["paths"][0]["futures"].tolist()
-    [[[2.0, 0.0], [3.0, 0.0]]]
+    [[[1.0, 0.0], [2.0, 0.0]]]
     """
     agents = np.flatnonzero(scene.asked)
     last, before = (scene.positions[agents, scene.observed - back] - scene.origin for back in (1, 2))  # (A, 2)
