@@ -1,10 +1,11 @@
-"""Imported networks: SqueezeNet exported by Snowball on ONNX Runtime against OpenCV's reader of the same Caffe files, and
-what the trained networks reach on real pictures.
+"""Imported networks: SqueezeNet exported by Snowball on ONNX Runtime against OpenCV's reader of the same Caffe files,
+and what the trained networks reach on real pictures.
 
     python benchmarks/importing.py [--data DIR] [--rounds 7] [--threads 2] [--only speed|accuracy]
 
 Both are given pixels in 0..255: Snowball's graph takes them as uint8 RGB and prepares them inside, OpenCV's
-`blobFromImages` takes the mean off and swaps the channels; that is in the time of both. Runs alternate, the median counts.
+`blobFromImages` takes the mean off and swaps the channels; that is in the time of both. Runs alternate, and the median
+counts.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def speed(data: Path, rounds: int, threads: int, folder: Path) -> None:
     network = cv2.dnn.readNetFromCaffe(str(definition), str(weights))
     random = np.random.Generator(np.random.Philox(0))
     print(f"\nSqueezeNet v1.0, {threads} threads, OpenCV {cv2.__version__}, median of {rounds} rounds\n")
-    print("| batch | Snowball, ms | OpenCV, ms | ratio of speeds | largest difference |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| batch | Snowball, ms | OpenCV, ms | ratio of speeds | largest difference |\n| --- | --- | --- | --- | --- |"
+    )
     for batch in (1, 32):
         pictures = random.integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)
         first = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
@@ -83,7 +86,10 @@ def alternate(calls: dict[str, Callable[[], Any]], rounds: int, repeats: int) ->
 
 def accuracy(data: Path, folder: Path) -> None:
     lenet = data / "caffe"
-    words = [str(lenet / "bvlc/examples/mnist/lenet.prototxt"), str(lenet / "lenet-trained/lenet_iter_10000.caffemodel")]
+    words = [
+        str(lenet / "bvlc/examples/mnist/lenet.prototxt"),
+        str(lenet / "lenet-trained/lenet_iter_10000.caffemodel"),
+    ]
     assert snowball(["import", *words, "scale=0.00390625", "-o", str(folder / "lenet"), "--json"]) == 0
     test = folder / "mnist"
     test.mkdir()
@@ -97,7 +103,10 @@ def accuracy(data: Path, folder: Path) -> None:
         archive.extractall(folder / "pictures", filter="data")
     import_squeezenet(data, folder / "squeeze", f"labels={sample / 'synset.txt'}", "image.short_side=256")
     labels = Run(folder / "squeeze").task().answer_kind.state["labels"]
-    right = {row["file"]: labels[int(row["class_index"])] for row in csv.DictReader((sample / "labels.csv").open())}
+    right = {
+        row["file"]: labels[int(row["class_index"])]
+        for row in csv.DictReader((sample / "labels.csv").read_text().splitlines())
+    }
     answers = Run(folder / "squeeze").predict(str(folder / "pictures"))
     first = sum(answer["label"] == right[Path(answer["input"]).name] for answer in answers)
     five = sum(right[Path(answer["input"]).name] in answer["probabilities"] for answer in answers)

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
-__all__ = ["BadInput", "Finding", "GateFailed", "Run", "SnowballError", "__version__", "audit", "check", "load_caffe", "train"]
+__all__ = [
+    "BadInput",
+    "Finding",
+    "GateFailed",
+    "Run",
+    "SnowballError",
+    "__version__",
+    "audit",
+    "check",
+    "load_caffe",
+    "train",
+]
 __version__ = "0.1.0"
 
 _HOMES = {

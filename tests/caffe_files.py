@@ -37,7 +37,9 @@ def blob(array: np.ndarray, form: str = "packed") -> bytes:
     flat = array.reshape(-1)
     if form == "legacy":
         shape = (1,) * (4 - array.ndim) + array.shape
-        return b"".join(number(at + 1, side) for at, side in enumerate(shape)) + message(5, flat.astype("<f4").tobytes())
+        return b"".join(number(at + 1, side) for at, side in enumerate(shape)) + message(
+            5, flat.astype("<f4").tobytes()
+        )
     shape = message(7, message(1, b"".join(varint(side) for side in array.shape)))
     if form == "single":
         return shape + b"".join(varint(5 << 3 | 5) + struct.pack("<f", value) for value in flat)

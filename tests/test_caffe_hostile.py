@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +20,33 @@ from snowball.finding import BadInput
 from .caffe_files import blob, caffemodel, message, number, random_weights, varint
 
 INPUT = 'input: "x" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
-CONVOLUTION = 'layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 4 kernel_size: 3 } }\n'
+CONVOLUTION = (
+    'layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 4 kernel_size: 3 } }\n'
+)
 NET = (
-    INPUT
-    + CONVOLUTION
-    + 'layer { name: "n" type: "BatchNorm" bottom: "c" top: "c" } layer { name: "s" type: "Scale" bottom: "c" top: "c" }\n'
-    'layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 } }\n'
+    INPUT + CONVOLUTION + 'layer { name: "n" type: "BatchNorm" bottom: "c" top: "c" }'
+    ' layer { name: "s" type: "Scale" bottom: "c" top: "c" }\n'
+    'layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { pool: AVE kernel_size: 3 '
+    "stride: 2 pad: 1 } }\n"
     'layer { name: "k" type: "Slice" bottom: "p" top: "k1" top: "k2" slice_param { axis: 1 slice_point: 2 } }\n'
-    'layer { name: "e" type: "Eltwise" bottom: "k1" bottom: "k2" top: "e" eltwise_param { operation: SUM coeff: 0.5 coeff: 1 } }\n'
+    'layer { name: "e" type: "Eltwise" bottom: "k1" bottom: "k2" top: "e" eltwise_param { operation: '
+    "SUM coeff: 0.5 coeff: 1 } }\n"
     'layer { name: "r" type: "Reshape" bottom: "e" top: "r" reshape_param { shape { dim: 0 dim: -1 } } }\n'
     'layer { name: "f" type: "InnerProduct" bottom: "r" top: "f" inner_product_param { num_output: 2 } }\n'
     'layer { name: "prob" type: "Softmax" bottom: "f" top: "prob" }\n'
 )
-LSTM = 'input: "x" input_shape { dim: 2 dim: 1 dim: 3 } input: "c" input_shape { dim: 2 dim: 1 } layer { name: "l" type: "LSTM" bottom: "x" bottom: "c" top: "l" recurrent_param { num_output: 2 } }'
-PRIOR = 'input: "x" input_shape { dim: 1 dim: 2 dim: 4 dim: 4 } layer { name: "q" type: "PriorBox" bottom: "x" bottom: "x" top: "q" prior_box_param { min_size: 3 max_size: 5 aspect_ratio: 2 variance: 0.1 } } layer { name: "i" type: "Interp" bottom: "x" top: "i" interp_param { zoom_factor: 2 } } layer { name: "t" type: "Tile" bottom: "i" top: "t" tile_param { axis: 1 tiles: 2 } } layer { name: "u" type: "Upsample" bottom: "t" top: "u" } layer { name: "d" type: "Deconvolution" bottom: "u" top: "d" convolution_param { num_output: 2 kernel_size: 2 stride: 2 } }'
+LSTM = (
+    'input: "x" input_shape { dim: 2 dim: 1 dim: 3 } input: "c" input_shape { dim: 2 dim: 1 } layer { name: '
+    '"l" type: "LSTM" bottom: "x" bottom: "c" top: "l" recurrent_param { num_output: 2 } }'
+)
+PRIOR = (
+    'input: "x" input_shape { dim: 1 dim: 2 dim: 4 dim: 4 } layer { name: "q" type: "PriorBox" bottom: "x" '
+    'bottom: "x" top: "q" prior_box_param { min_size: 3 max_size: 5 aspect_ratio: 2 variance: 0.1 } } layer { '
+    'name: "i" type: "Interp" bottom: "x" top: "i" interp_param { zoom_factor: 2 } } layer { name: "t" type: '
+    '"Tile" bottom: "i" top: "t" tile_param { axis: 1 tiles: 2 } } layer { name: "u" type: "Upsample" bottom: '
+    '"t" top: "u" } layer { name: "d" type: "Deconvolution" bottom: "u" top: "d" convolution_param { '
+    "num_output: 2 kernel_size: 2 stride: 2 } }"
+)
 
 
 def swap(old: str, new: str, text: str = NET) -> str:
@@ -53,9 +65,11 @@ TEXTS = {
     "negative outputs": (swap("num_output: 4", "num_output: -4"), "num_output is -4"),
     "huge outputs": (swap("num_output: 4", "num_output: 2147483647"), "weights of 2147483647 x 3 x 3 x 3"),
     "weights that add up": (
-        INPUT + "".join(
+        INPUT
+        + "".join(
             f'layer {{ name: "{n}" type: "InnerProduct" bottom: "x" top: "{n}"'
-            " inner_product_param { num_output: 1000000 } }" for n in "abcdef"
+            " inner_product_param { num_output: 1000000 } }"
+            for n in "abcdef"
         ),
         "weights up to here",
     ),
@@ -85,19 +99,34 @@ TEXTS = {
     "other coefficients": (swap("coeff: 0.5 ", ""), "1 coefficients"),
     "a shape that does not fit": (swap("dim: 0 dim: -1", "dim: 0 dim: 7"), "cannot take"),
     "two that follow": (swap("dim: 0 dim: -1", "dim: -1 dim: -1"), "more than one dimension of -1"),
-    "an unknown type": (swap('"Pooling"', '"Poolin"'), r"line 4: layer 'p' \(Poolin\): a type that is not known \(nearest: Pooling\)"),
-    "an unknown field": (swap("stride: 2", "strid: 2"), r"line 4: pooling_param has no field 'strid' \(nearest: stride\)"),
+    "an unknown type": (
+        swap('"Pooling"', '"Poolin"'),
+        r"line 4: layer 'p' \(Poolin\): a type that is not known \(nearest: Pooling\)",
+    ),
+    "an unknown field": (
+        swap("stride: 2", "strid: 2"),
+        r"line 4: pooling_param has no field 'strid' \(nearest: stride\)",
+    ),
     "a text for a number": (swap("num_output: 4", 'num_output: "4"'), "num_output is '4': int would be right"),
     "an unknown word": (swap("AVE", "MEAN"), "pool is 'MEAN': one of MAX, AVE, STOCHASTIC would be right"),
     "a message for a number": (swap("num_output: 4", "num_output { }"), "num_output is a message"),
-    "a number for a message": (swap("eltwise_param { operation: SUM coeff: 0.5 coeff: 1 }", "eltwise_param: 3"), "a message in braces"),
+    "a number for a message": (
+        swap("eltwise_param { operation: SUM coeff: 0.5 coeff: 1 }", "eltwise_param: 3"),
+        "a message in braces",
+    ),
     "an axis beyond": (swap("axis: 1", "axis: 5"), "axis 5 of a blob of 4 dimensions"),
     "no layers": (INPUT, "no layers"),
     "no input": (swap(INPUT, ""), "made by no layer|no input"),
     "many layers": (INPUT + 'layer { name: "r" type: "ReLU" bottom: "x" top: "x" }\n' * 6000, "6,000 layers"),
-    "steps without end": (swap("dim: 2 dim: 1 dim: 3", "dim: 99999 dim: 1 dim: 3", swap("dim: 2 dim: 1 }", "dim: 99999 dim: 1 }", LSTM)), "99999 steps"),
+    "steps without end": (
+        swap("dim: 2 dim: 1 dim: 3", "dim: 99999 dim: 1 dim: 3", swap("dim: 2 dim: 1 }", "dim: 99999 dim: 1 }", LSTM)),
+        "99999 steps",
+    ),
     "boxes without end": (swap("dim: 4 dim: 4", "dim: 10000 dim: 10000", PRIOR), "boxes"),
-    "a zoom without end": (swap("zoom_factor: 2", "zoom_factor: 1000", swap("dim: 4 dim: 4", "dim: 400 dim: 400", PRIOR)), "makes|boxes"),
+    "a zoom without end": (
+        swap("zoom_factor: 2", "zoom_factor: 1000", swap("dim: 4 dim: 4", "dim: 400 dim: 400", PRIOR)),
+        "makes|boxes",
+    ),
     "tiles without end": (swap("tiles: 2", "tiles: 2000000000", PRIOR), "makes|cannot take"),
     "NaN": (swap("coeff: 0.5", "coeff: nan"), "coeff is"),
 }
@@ -169,7 +198,10 @@ def test_weights_have_to_fit(tmp_path: Path) -> None:
     path = tmp_path / "net.caffemodel"
     cases = [
         (weights | {"c": weights["c"][:1]}, "layer 'c' has 1 blobs, net.prototxt, line 2, makes it 2"),
-        (weights | {"c": [weights["c"][0][:3], weights["c"][1]]}, "blob 0 is 3 x 3 x 3 x 3, net.prototxt, line 2, makes it 4"),
+        (
+            weights | {"c": [weights["c"][0][:3], weights["c"][1]]},
+            "blob 0 is 3 x 3 x 3 x 3, net.prototxt, line 2, makes it 4",
+        ),
         (weights | {"f": [weights["f"][0] * np.nan, weights["f"][1]]}, "holds what is no finite number"),
         ({name: value for name, value in weights.items() if name != "s"}, "no weights for s"),
     ]
@@ -214,10 +246,24 @@ def test_refusing_takes_little_time_and_memory(tmp_path: Path, which: str) -> No
     assert refused and seconds < 5 and megabytes < 500, done.stdout
 
 
-# What a fuzzer does: changes a good file in a few places, or puts pieces of two together. SNOWBALL_FUZZ=N runs N of each.
+# What a fuzzer does: changes a good file in a few places. SNOWBALL_FUZZ=N runs N of each.
 INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "60"))
 FUZZED = settings(max_examples=INPUTS, deadline=None, suppress_health_check=list(HealthCheck))
-PIECES = ["-1", "0", "2147483648", "{", "}", '"', "dim: 99999999", "axis: -7", "pad: 3", "top: \"x\"", "nan", "kernel_size: 9", "group: 3"]
+PIECES = [
+    "-1",
+    "0",
+    "2147483648",
+    "{",
+    "}",
+    '"',
+    "dim: 99999999",
+    "axis: -7",
+    "pad: 3",
+    'top: "x"',
+    "nan",
+    "kernel_size: 9",
+    "group: 3",
+]
 
 
 @st.composite

@@ -8,19 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .caffe_files import caffemodel, random_input, random_weights, write_random
 from torch import Tensor
 
 from snowball.design.caffe import CaffeNet, load_caffe
 from snowball.design.caffe.opencv import compare_with_opencv
 from snowball.finding import BadInput
 
+from .caffe_files import caffemodel, random_input, random_weights, write_random
+
 CLOSE = 1e-4
 
 
 def inputs(**shapes: Sequence[int]) -> str:
     return "".join(
-        f'input: "{name}" input_shape {{ {" ".join(f"dim: {side}" for side in shape)} }}\n' for name, shape in shapes.items()
+        f'input: "{name}" input_shape {{ {" ".join(f"dim: {side}" for side in shape)} }}\n'
+        for name, shape in shapes.items()
     )
 
 
@@ -116,7 +118,9 @@ def test_two_bottoms(tmp_path: Path, name: str) -> None:
 
 
 def test_crop_cuts_at_its_offset(tmp_path: Path) -> None:
-    text = inputs(x=(1, 2, 9, 8), z=(1, 2, 4, 5)) + one("Crop", "crop_param { axis: 2 offset: 3 offset: 1 }", ("x", "z"))
+    text = inputs(x=(1, 2, 9, 8), z=(1, 2, 4, 5)) + one(
+        "Crop", "crop_param { axis: 2 offset: 3 offset: 1 }", ("x", "z")
+    )
     net, definition, weights = build(tmp_path, text)
     x = random_input((1, 2, 9, 8))
     assert torch.equal(net(x, torch.zeros(1, 2, 4, 5))["y"], x[:, :, 3:7, 1:6])
@@ -127,13 +131,21 @@ def test_crop_cuts_at_its_offset(tmp_path: Path) -> None:
 
 def test_boxes_of_a_single_shot_detector(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    prior = "min_size: 8 max_size: 16 aspect_ratio: 2 aspect_ratio: 3 flip: true clip: false variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 step: 8"
+    prior = (
+        "min_size: 8 max_size: 16 aspect_ratio: 2 aspect_ratio: 3 flip: true clip: false variance: 0.1 "
+        "variance: 0.1 variance: 0.2 variance: 0.2 step: 8"
+    )
     boxes = 6 * 5 * 4
     text = inputs(x=(1, 2, 5, 4), z=(1, 3, 40, 32), places=(1, boxes * 4), scores=(1, boxes * 3))
-    text += 'layer { name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param { %s } }' % prior
+    text += (
+        'layer { name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param { P } }'.replace(
+            "P", prior
+        )
+    )
     text += one(
         "DetectionOutput",
-        "detection_output_param { num_classes: 3 share_location: true background_label_id: 0 nms_param { nms_threshold: 0.45 top_k: 50 } code_type: CENTER_SIZE"
+        "detection_output_param { num_classes: 3 share_location: true background_label_id: 0 nms_param { "
+        "nms_threshold: 0.45 top_k: 50 } code_type: CENTER_SIZE"
         " keep_top_k: 30 confidence_threshold: 0.3 }",
         ("places", "scores", "prior"),
     )
@@ -198,8 +210,18 @@ FORMULAS: dict[str, tuple[str, str, Callable[[Tensor], Tensor]]] = {
     "lrn with a bias": (
         "LRN",
         "lrn_param { local_size: 3 alpha: 0.5 beta: 0.75 k: 2 }",
-        lambda x: x / (2 + 0.5 / 3 * torch.conv1d((x * x).transpose(1, 3).flatten(0, 2)[:, None], ONES, padding=1)
-                       .view(2, 5, 4, 3).transpose(1, 3)) ** 0.75,
+        lambda x: (
+            x
+            / (
+                2
+                + 0.5
+                / 3
+                * torch.conv1d((x * x).transpose(1, 3).flatten(0, 2)[:, None], ONES, padding=1)
+                .view(2, 5, 4, 3)
+                .transpose(1, 3)
+            )
+            ** 0.75
+        ),
     ),
     "tile": ("Tile", "tile_param { axis: 1 tiles: 2 }", lambda x: torch.cat([x, x], 1)),
     "argmax": ("ArgMax", "", lambda x: x.flatten(1).argmax(1).float()[:, None, None]),
@@ -209,7 +231,11 @@ FORMULAS: dict[str, tuple[str, str, Callable[[Tensor], Tensor]]] = {
         "argmax_param { out_max_val: true top_k: 2 }",
         lambda x: torch.stack([x.flatten(1).topk(2).indices.float(), x.flatten(1).topk(2).values], 1),
     ),
-    "upsample": ("Upsample", "upsample_param { scale: 2 }", lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)),
+    "upsample": (
+        "Upsample",
+        "upsample_param { scale: 2 }",
+        lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3),
+    ),
     "reshape in the middle": (
         "Reshape",
         "reshape_param { shape { dim: 2 dim: -1 } axis: 2 num_axes: 1 }",
@@ -314,12 +340,17 @@ def test_losses_between_blobs(tmp_path: Path) -> None:
 def test_a_network_with_a_loss_trains(tmp_path: Path) -> None:
     """Dropout drops, batches are normalised by their own statistics, and gradients reach every weight."""
     text = inputs(data=(8, 3, 6, 6), label=(8,))
-    text += 'layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size: 3'
+    text += (
+        'layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size: 3'
+    )
     text += ' weight_filler { type: "msra" } } } layer { name: "n" type: "BatchNorm" bottom: "c" top: "c" }'
     text += ' layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }'
     text += ' layer { name: "d" type: "Dropout" bottom: "c" top: "c" }'
     text += ' layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param { num_output: 2'
-    text += ' weight_filler { type: "xavier" } } } layer { name: "l" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" top: "loss" }'
+    text += (
+        ' weight_filler { type: "xavier" } } } layer { name: "l" type: "SoftmaxWithLoss" bottom: "f" '
+        'bottom: "label" top: "loss" }'
+    )
     (tmp_path / "net.prototxt").write_text(text)
     net = load_caffe(tmp_path / "net.prototxt").train()
     optimiser = torch.optim.Adam(net.parameters(), 0.01)
@@ -349,6 +380,8 @@ def test_layers_share_blobs_by_name(tmp_path: Path) -> None:
         net = load_caffe(definition, tmp_path / "w.caffemodel")
         found = net(random_input((1, 3)))
         assert torch.equal(found["a"], found["b"]) and len(list(net.parameters())) == 2
-    definition.write_text(inputs(x=(1, 3)) + layer.format("a") + layer.format("b").replace("num_output: 2", "num_output: 3"))
+    definition.write_text(
+        inputs(x=(1, 3)) + layer.format("a") + layer.format("b").replace("num_output: 2", "num_output: 3")
+    )
     with pytest.raises(BadInput, match=r"shares 'w' of \(3, 3\) with 'a', where it is \(2, 3\)"):
         load_caffe(definition)

@@ -60,7 +60,9 @@ def test_a_trained_network_gives_what_opencv_gives(shared: Callable[[str], Path]
 
 
 @pytest.mark.parametrize("name", UNTRAINED)
-def test_a_published_definition_gives_what_opencv_gives(shared: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+def test_a_published_definition_gives_what_opencv_gives(
+    shared: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
     pytest.importorskip("cv2")
     definition = shared("caffe") / name
     known = read_definition(definition, State())
@@ -107,7 +109,8 @@ def test_a_detector_finds_the_codes_that_are_drawn(shared: Callable[[str], Path]
 def test_old_generations_are_the_same_network(shared: Callable[[str], Path], tmp_path: Path) -> None:
     """`layers`, of the second generation and the first, with the same weights in each one's own form."""
     now = """input: "x" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 9
-        layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }
+        layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+          convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }
         layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
         layer { name: "p" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
         layer { name: "f" type: "InnerProduct" bottom: "p" top: "f" inner_product_param { num_output: 2 } }"""
@@ -139,7 +142,9 @@ def test_rows_blobs_and_inputs_by_name(shared: Callable[[str], Path]) -> None:
     definition, weights = (shared("caffe") / part for part in TRAINED["lenet"])
     net = snowball.load_caffe(definition, weights)
     data = np.zeros((3, 1, 28, 28), np.uint8)
-    assert net(data)["prob"].shape == net(data=data)["prob"].shape == (3, 10), "any number of rows, whatever the file says"
+    assert net(data)["prob"].shape == net(data=data)["prob"].shape == (3, 10), (
+        "any number of rows, whatever the file says"
+    )
     assert net.blobs["conv1"].shape == (3, 20, 24, 24) and bool((net.blobs["ip1"] >= 0).all()), "as it is at the end"
     with pytest.raises(BadInput, match="the inputs are data"):
         net(image=data)

@@ -64,7 +64,9 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
 def prepare_run(run: Run, display: Display) -> Prepared:
     """The data a run was trained on, read again. Data that has changed since is refused: its splits would differ."""
     if not run.has_data:
-        raise BadInput(f"{run.path}: was imported, and has no data of its own: name it: snowball evaluate {run.path} DATA")
+        raise BadInput(
+            f"{run.path}: was imported, and has no data of its own: name it: snowball evaluate {run.path} DATA"
+        )
     notes: list[Finding] = []
     table = run.task_type.arrange(read_table(run.recipe.data, notes.append), run.recipe)
     task = run.task_type(run.recipe, run.schema, table)

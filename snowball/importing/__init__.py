@@ -69,9 +69,7 @@ def _split_keys(asked: Mapping[str, Any]) -> tuple[ImportSection, dict[str, Any]
     return section, {key if key.startswith("waive.") else full_key(key): value for key, value in rest.items()}
 
 
-def _adopt(
-    imported: Imported, section: ImportSection, values: Mapping[str, Any]
-) -> tuple[Recipe, Schema, nn.Module]:
+def _adopt(imported: Imported, section: ImportSection, values: Mapping[str, Any]) -> tuple[Recipe, Schema, nn.Module]:
     """The first task that takes the network, as a recipe, a schema, and its model with the network's weights."""
     if imported.scores is not None:
         labels = read_labels(section.labels, imported.scores.num_classes)
@@ -110,7 +108,9 @@ def _show_table(display: Display, rows: Sequence[LayerRow], differences: Sequenc
     table = [("layer", "type", "makes", "parameters", "difference" if apart else "")]
     for row in rows:
         shapes = ", ".join(" x ".join(map(str, shape)) or "one number" for shape in row.shapes)
-        table.append((row.name, row.type, shapes, f"{row.parameters:,}" if row.parameters else "", apart.get(row.name, "")))
+        table.append(
+            (row.name, row.type, shapes, f"{row.parameters:,}" if row.parameters else "", apart.get(row.name, ""))
+        )
     table.append(("", "", "", f"{sum(row.parameters for row in rows):,}", ""))
     widths = [max(len(line[column]) for line in table) for column in range(5)]
     for line in table:

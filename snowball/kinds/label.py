@@ -233,7 +233,9 @@ def _per_class(predicted_rows: np.ndarray, actual_rows: np.ndarray, num_classes:
     """Precision, recall and F1 of each class, (C,) each; NaN for a class that neither occurs nor is predicted."""
     right = actual_rows[predicted_rows == actual_rows]
     # Counted without the matrix, which of 1,000 classes is 8 MB, and intervals are drawn 500 times.
-    hits, actual, predicted = (np.bincount(rows, minlength=num_classes) for rows in (right, actual_rows, predicted_rows))
+    hits, actual, predicted = (
+        np.bincount(rows, minlength=num_classes) for rows in (right, actual_rows, predicted_rows)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"precision": hits / predicted, "recall": hits / actual, "f1": 2 * hits / (actual + predicted)}
 

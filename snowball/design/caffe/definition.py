@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...finding import BadInput, nearest
-from .generations import upgrade_layer, merge_padding
+from .generations import merge_padding, upgrade_layer
 from .registry import Layer, Shape, Shared, is_input, layer_builder
 from .schema import ENUMS, V1_TYPES, layer_parameters, messages
 from .text import Entry, Message, Value, Word, read_text
@@ -288,7 +288,7 @@ def _scalar(value: Value, kind: str) -> Value | None:
         return Word(value) if value in ENUMS[kind] else None
     if isinstance(value, Word) and value in ("inf", "nan", "infinity"):
         value = float(value)
-    if isinstance(value, str) or isinstance(value, bool):
+    if isinstance(value, str | bool):
         return None
     if kind == "int":
         return value if isinstance(value, int) and abs(value) < MAX_NUMBER else None

@@ -37,7 +37,9 @@ class CaffeNet(nn.Module):
 
     def forward(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
         if len(inputs) > len(self.inputs) or named.keys() - self.inputs.keys():
-            raise BadInput(f"the inputs are {', '.join(self.inputs)}: got {len(inputs)} and {', '.join(named) or 'none'} by name")
+            raise BadInput(
+                f"the inputs are {', '.join(self.inputs)}: got {len(inputs)} and {', '.join(named) or 'none'} by name"
+            )
         given = {**dict(zip(self.inputs, inputs, strict=False)), **named}
         tensors = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in given.items()}
         self.blobs = self.graph.run(tensors)

@@ -99,7 +99,9 @@ class CaffeGraph(nn.Module):
             if isinstance(module, Weighted):
                 module.draw_blobs()
 
-    def run(self, inputs: Mapping[str, Tensor], made: Callable[[Layer, str, Tensor], None] | None = None) -> dict[str, Tensor]:
+    def run(
+        self, inputs: Mapping[str, Tensor], made: Callable[[Layer, str, Tensor], None] | None = None
+    ) -> dict[str, Tensor]:
         """Every blob as it is at the end. Layers that want an input which is not given, such as labels, are left out.
 
         `made` is told each blob as a layer makes it, before another works on it in place.
@@ -159,7 +161,9 @@ def _last_uses(layers: Iterable[Layer], outputs: list[str]) -> list[list[str]]:
 def _input_shapes(definition: Definition, said: Mapping[str, Shape]) -> dict[str, Shape]:
     unknown = set(said) - set(definition.inputs)
     if unknown:
-        raise BadInput(f"{definition.source}: no input {min(unknown)!r}; there is {', '.join(definition.inputs) or 'none'}")
+        raise BadInput(
+            f"{definition.source}: no input {min(unknown)!r}; there is {', '.join(definition.inputs) or 'none'}"
+        )
     if not definition.inputs:
         raise BadInput(f"{definition.source}: no input: neither 'input' nor a layer that brings data in")
     shapes: dict[str, Shape] = {}

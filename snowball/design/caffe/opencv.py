@@ -21,7 +21,7 @@ _FINDS = "DetectionOutput"
 def compare_with_opencv(
     definition: Path, weights: Path, graph: CaffeGraph, inputs: Mapping[str, torch.Tensor]
 ) -> list[Difference]:
-    """Every blob that OpenCV gives for these inputs, in the order of the layers. Raises BadInput where it cannot read them.
+    """Every blob that OpenCV gives for these inputs, in the order of the layers. Raises BadInput where it cannot.
 
     OpenCV reads files for deployment only: of one for training it is given the layers that were read here.
     """
@@ -40,7 +40,9 @@ def compare_with_opencv(
     try:
         if any(shape is None for shape in graph.definition.inputs.values()):
             text = graph.definition.to_text({name: tuple(value.shape) for name, value in inputs.items()}).encode()
-            network = cv2.dnn.readNetFromCaffe(*(np.frombuffer(part, np.uint8) for part in (text, weights.read_bytes())))
+            network = cv2.dnn.readNetFromCaffe(
+                *(np.frombuffer(part, np.uint8) for part in (text, weights.read_bytes()))
+            )
         else:
             network = cv2.dnn.readNetFromCaffe(str(definition), str(weights))
         network.enableFusion(False)  # else a convolution's blob already holds the normalisation behind it
@@ -53,9 +55,13 @@ def compare_with_opencv(
         names = [name for name in ours if name in known]
         theirs = dict(zip(names, network.forward(names), strict=True))
     except cv2.error as error:
-        raise BadInput(f"check=opencv: OpenCV {cv2.__version__} does not take {definition.name}: {brief(error)}") from error
+        raise BadInput(
+            f"check=opencv: OpenCV {cv2.__version__} does not take {definition.name}: {brief(error)}"
+        ) from error
     return [
-        Difference(name, top, relative_difference(value, _found(theirs[name]) if layer.type == _FINDS else theirs[name]))
+        Difference(
+            name, top, relative_difference(value, _found(theirs[name]) if layer.type == _FINDS else theirs[name])
+        )
         for name, (layer, top, value) in ours.items()
         if name in theirs
     ]

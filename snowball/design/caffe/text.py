@@ -119,7 +119,9 @@ def _tokens(text: str, source: str) -> Iterator[_Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise BadInput(f"{source}, line {line}: {text[position : position + 20].splitlines()[0]!r} is not text form")
+            raise BadInput(
+                f"{source}, line {line}: {text[position : position + 20].splitlines()[0]!r} is not text form"
+            )
         position = match.end()
         kind = str(match.lastgroup)
         if kind == "line":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -33,10 +32,12 @@ def load_weights(graph: CaffeGraph, weights: Mapping[str, Sequence[Blob]], sourc
             if not _owned_by_others(graph, layer, weights):
                 missing.append(layer.name)
             continue
-        module.load_blobs([
-            _fitted(layer, number, blob, shape, source)
-            for number, (blob, shape) in enumerate(_paired(layer, module, weights[layer.name], source))
-        ])
+        module.load_blobs(
+            [
+                _fitted(layer, number, blob, shape, source)
+                for number, (blob, shape) in enumerate(_paired(layer, module, weights[layer.name], source))
+            ]
+        )
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise BadInput(
@@ -54,9 +55,7 @@ def _owned_by_others(graph: CaffeGraph, layer: Layer, weights: Mapping[str, Sequ
     return len(layer.shared) == len(own.blob_shapes()) and all(shared.name in named for shared in layer.shared)
 
 
-def _paired(
-    layer: Layer, module: Weighted, blobs: Sequence[Blob], source: str
-) -> list[tuple[Blob, tuple[int, ...]]]:
+def _paired(layer: Layer, module: Weighted, blobs: Sequence[Blob], source: str) -> list[tuple[Blob, tuple[int, ...]]]:
     shapes = module.blob_shapes()
     if len(blobs) != len(shapes):
         raise BadInput(
@@ -91,7 +90,9 @@ def read_mean(path: Path) -> torch.Tensor:
     blob = read_blob(path)
     shape = blob.shape[1:] if len(blob.shape) == 4 and blob.shape[0] == 1 else blob.shape
     if len(shape) != 3 or shape[0] not in (1, 3) or prod(shape) > 3 * 2**24:
-        raise BadInput(f"{path}: a blob of {' x '.join(map(str, blob.shape))} is no mean picture: channels x height x width is")
+        raise BadInput(
+            f"{path}: a blob of {' x '.join(map(str, blob.shape))} is no mean picture: channels x height x width is"
+        )
     mean = torch.from_numpy(blob.array()).reshape(shape)
     if not bool(torch.isfinite(mean).all()):
         raise BadInput(f"{path}: holds what is no finite number: damaged?")

@@ -22,7 +22,9 @@ __all__ = ["Caffe", "CaffeScores"]
 
 DEFINITIONS = (".prototxt", ".pbtxt", ".prototxt.txt")
 # What may stand last in a classifier that has no softmax: its numbers are scores.
-LINEAR = frozenset(("InnerProduct", "Convolution", "Pooling", "Flatten", "Reshape", "Scale", "Bias", "BatchNorm", "ReLU"))
+LINEAR = frozenset(
+    ("InnerProduct", "Convolution", "Pooling", "Flatten", "Reshape", "Scale", "Bias", "BatchNorm", "ReLU")
+)
 
 
 class CaffeScores(nn.Module):
@@ -42,7 +44,8 @@ class CaffeScores(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         found = self.graph(image - self.mean if self._subtracts else image)
-        return found[self.graph.outputs[0]].flatten(1)
+        scores: Tensor = found[self.graph.outputs[0]]
+        return scores.flatten(1)
 
 
 class Caffe(Format):
@@ -120,7 +123,7 @@ def _numbers(mean: str | float) -> list[float] | None:
 def _shapes(
     definition: Definition, weights: Mapping[str, Sequence[Blob]], asked: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of the picture, of one row: as asked, else as the files say; its channels as the first layer's weights."""
+    """The shape of one picture: as asked, else as the files say; its channels as the first layer's weights."""
     if not definition.inputs:
         return {}
     name, own = next(iter(definition.inputs.items()))
@@ -229,7 +232,9 @@ def _mean_missing(definition: Definition, section: ImportSection, path: Path | N
     named = definition.transform.get("mean_file")
     if not named or path is not None or section.mean is not None:
         return []
-    message = f"{definition.source} takes the mean {named!r} off each picture, which was not given: answers will be wrong"
+    message = (
+        f"{definition.source} takes the mean {named!r} off each picture, which was not given: answers will be wrong"
+    )
     return [Finding("mean-missing", "warning", message, {"mean_file": named}, "name the file, or mean=104,117,123")]
 
 

@@ -50,7 +50,9 @@ def _sizes(spec: Spec) -> list[tuple[float, float]]:
     """(width, height) in pixels of the boxes at each place."""
     least, most, ratios = spec.reals("min_size"), spec.reals("max_size"), [1.0]
     if not least or min(least) <= 0 or (most and len(most) != len(least)) or len(least) > 100:
-        raise spec.layer.wrong(f"min_size {least} and max_size {most}: at least one, and as many of both, would be right")
+        raise spec.layer.wrong(
+            f"min_size {least} and max_size {most}: at least one, and as many of both, would be right"
+        )
     for ratio in spec.reals("aspect_ratio"):
         if ratio <= 0 or len(ratios) > 100:
             raise spec.layer.wrong(f"an aspect_ratio of {ratio:g}")
@@ -132,7 +134,9 @@ class _DetectionOutput(nn.Module):
             score = shares[:, number]
             chosen = torch.nonzero(score > self._least)[:, 0]
             order = chosen[score[chosen].sort(descending=True, stable=True).indices]
-            for box in _suppressed(corners[order[: self._candidates] if self._candidates >= 0 else order], self._overlap):
+            for box in _suppressed(
+                corners[order[: self._candidates] if self._candidates >= 0 else order], self._overlap
+            ):
                 found.append((float(score[order[box]]), number, corners[order[box]]))
         if self._keep >= 0 and len(found) > self._keep:
             kept = sorted(range(len(found)), key=lambda at: -found[at][0])[: self._keep]
@@ -142,7 +146,7 @@ class _DetectionOutput(nn.Module):
 
     def _corners(self, offsets: Tensor, boxes: Tensor) -> Tensor:
         """(P, 4): the boxes laid out beforehand, moved by what the network says."""
-        prior, variance = boxes
+        prior, variance = boxes.unbind()
         moved = offsets if self._encoded else offsets * variance
         if self._code == "CORNER":
             return prior + moved

@@ -94,7 +94,11 @@ class _Affine(Weighted):
 
     def _fitted(self, value: Tensor, second: Tensor | None) -> Tensor:
         # A second bottom may hold one number a row, so its sizes are taken from itself.
-        return value.reshape(*value.shape, *[1] * (len(self._view) - value.dim())) if value is second else value.view(self._view)
+        return (
+            value.reshape(*value.shape, *[1] * (len(self._view) - value.dim()))
+            if value is second
+            else value.view(self._view)
+        )
 
 
 @register("Scale", message="scale_param")
@@ -144,6 +148,8 @@ def mvn(spec: Spec) -> nn.Module:
 
 
 class _Normalize(Weighted):
+    weight: nn.Parameter
+
     def __init__(self, spec: Spec) -> None:
         spec.bottoms(1)
         spec.dims(4)
