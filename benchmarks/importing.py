@@ -1,10 +1,11 @@
-"""Imported networks: SqueezeNet exported by Snowball on ONNX Runtime against OpenCV's reader of the same Caffe files, and
-what the trained networks reach on real pictures.
+"""Imported networks: SqueezeNet exported by Snowball on ONNX Runtime against OpenCV's reader of the same Caffe files,
+and what the trained networks reach on real pictures.
 
     python benchmarks/importing.py [--data DIR] [--rounds 7] [--threads 2] [--only speed|accuracy]
 
 Both are given pixels in 0..255: Snowball's graph takes them as uint8 RGB and prepares them inside, OpenCV's
-`blobFromImages` takes the mean off and swaps the channels; that is in the time of both. Runs alternate, the median counts.
+`blobFromImages` takes the mean off and swaps the channels; that is in the time of both. Runs alternate, and the median
+counts.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ def accuracy(data: Path, folder: Path) -> None:
         archive.extractall(folder / "pictures", filter="data")
     import_squeezenet(data, folder / "squeeze", f"labels={sample / 'synset.txt'}", "image.short_side=256")
     labels = Run(folder / "squeeze").task().answer_kind.state["labels"]
-    right = {row["file"]: labels[int(row["class_index"])] for row in csv.DictReader((sample / "labels.csv").open())}
+    right = {
+        row["file"]: labels[int(row["class_index"])]
+        for row in csv.DictReader((sample / "labels.csv").read_text().splitlines())
+    }
     answers = Run(folder / "squeeze").predict(str(folder / "pictures"))
     first = sum(answer["label"] == right[Path(answer["input"]).name] for answer in answers)
     five = sum(right[Path(answer["input"]).name] in answer["probabilities"] for answer in answers)

@@ -210,9 +210,15 @@ class Kind(ABC):
         """A raw value as the tensor that `preprocess` takes, without its batch dimension."""
         return self.encode(value)
 
+    def as_raw(self, encoded: Tensor) -> Tensor:
+        """Encoded rows (B, ...) as raw ones that `preprocess` turns into just these again: an exported model is given
+        rows of different sizes as one batch so. The same rows where preprocessing leaves them as they are.
+        """
+        return encoded
+
     def made_up(self, number: int) -> Any:
-        """A raw value that nobody recorded, the same for the same number: what a run without data of its own, such as an
-        imported one, is tried on. Raises BadInput for a kind of which that would say nothing.
+        """A raw value that nobody recorded, the same for the same number: what a run without data of its own, such as
+        an imported one, is tried on. Raises BadInput for a kind of which that would say nothing.
         """
         raise BadInput(f"a run without data of its own can only be tried on data that is given: data=DATA ({self.key})")
 

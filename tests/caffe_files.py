@@ -77,7 +77,9 @@ def random_weights(graph: CaffeGraph, seed: int = 0) -> dict[str, list[np.ndarra
             found[layer.name] = [random.normal(0, 0.2, channels), random.uniform(0.5, 2, channels), factor]
             continue
         found[layer.name] = [
-            random.standard_normal(shape, dtype=np.float32) * np.sqrt(2 / max(1, np.prod(shape[1:])))
+            # Drawn a million at a time, and those again: AlexNet's 61 million take a while.
+            np.resize(random.standard_normal(min(1_000_003, int(np.prod(shape))), dtype=np.float32), shape)
+            * np.float32(np.sqrt(2 / max(1, np.prod(shape[1:]))))
             if len(shape) > 1
             else random.uniform(0.1, 0.9, shape)
             for shape in shapes

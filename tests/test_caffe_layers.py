@@ -131,15 +131,21 @@ def test_crop_cuts_at_its_offset(tmp_path: Path) -> None:
 
 def test_boxes_of_a_single_shot_detector(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    prior = "min_size: 8 max_size: 16 aspect_ratio: 2 aspect_ratio: 3 flip: true clip: false variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 step: 8"
+    prior = (
+        "min_size: 8 max_size: 16 aspect_ratio: 2 aspect_ratio: 3 flip: true clip: false variance: 0.1 "
+        "variance: 0.1 variance: 0.2 variance: 0.2 step: 8"
+    )
     boxes = 6 * 5 * 4
     text = inputs(x=(1, 2, 5, 4), z=(1, 3, 40, 32), places=(1, boxes * 4), scores=(1, boxes * 3))
     text += (
-        'layer { name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param { %s } }' % prior
+        'layer { name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param { P } }'.replace(
+            "P", prior
+        )
     )
     text += one(
         "DetectionOutput",
-        "detection_output_param { num_classes: 3 share_location: true background_label_id: 0 nms_param { nms_threshold: 0.45 top_k: 50 } code_type: CENTER_SIZE"
+        "detection_output_param { num_classes: 3 share_location: true background_label_id: 0 nms_param { "
+        "nms_threshold: 0.45 top_k: 50 } code_type: CENTER_SIZE"
         " keep_top_k: 30 confidence_threshold: 0.3 }",
         ("places", "scores", "prior"),
     )
@@ -341,7 +347,10 @@ def test_a_network_with_a_loss_trains(tmp_path: Path) -> None:
     text += ' layer { name: "s" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }'
     text += ' layer { name: "d" type: "Dropout" bottom: "c" top: "c" }'
     text += ' layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param { num_output: 2'
-    text += ' weight_filler { type: "xavier" } } } layer { name: "l" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" top: "loss" }'
+    text += (
+        ' weight_filler { type: "xavier" } } } layer { name: "l" type: "SoftmaxWithLoss" bottom: "f" '
+        'bottom: "label" top: "loss" }'
+    )
     (tmp_path / "net.prototxt").write_text(text)
     net = load_caffe(tmp_path / "net.prototxt").train()
     optimiser = torch.optim.Adam(net.parameters(), 0.01)

@@ -16,7 +16,7 @@ from PIL import Image
 from snowball.finding import BadInput
 from snowball.kind import Batch, Unreadable
 from snowball.kinds._image_augment import ImageAugment, augment_images
-from snowball.kinds.image import ImageKind
+from snowball.kinds.image import ImageKind, ImageSection
 from snowball.recipe import Recipe
 from snowball.registry import tasks
 from snowball.rng import SampleRandom
@@ -277,3 +277,44 @@ def test_what_is_cut_off_is_cut_before_resizing_and_by_an_exported_graph_too() -
     assert state["mean"] == [100.0] * 3, "what is cut off is not measured"
     assert kind.encode(picture).unique().tolist() == [100]
     assert kind.preprocess()(kind.raw_tensor(picture)[None]).unique().tolist() == [100]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"image.order": "bgr"},
+        {"image.short_side": 30, "image.size": (20, 24)},
+        {"image.top": 35, "image.bottom": 15, "image.size": (17, 20)},
+        {"image.top": 10, "image.short_side": 31, "image.order": "bgr", "image.size": 21},
+    ],
+)
+def test_preprocessing_is_encoding_and_its_inverse(keys: dict[str, Any]) -> None:
+    """What an exported model does to a picture is what `encode` does, and it gives back what `as_raw` was given."""
+    recipe = Recipe.build("", (ImageSection, ImageAugment), {"image.size": 16, **keys})
+    random = np.random.default_rng(0)
+    pictures = [
+        random.integers(0, 256, (60, 60, 3), dtype=np.uint8),
+        random.integers(0, 256, (50, 80, 3), dtype=np.uint8),
+    ]
+    kind = ImageKind(recipe, ImageKind.fit(pictures, recipe))
+    for picture in pictures:
+        encoded = kind.encode(picture)
+        prepared = kind.preprocess()(kind.raw_tensor(picture)[None])[0]
+        assert encoded.shape == prepared.shape == (3, *kind.size)
+        assert (encoded.int() - prepared.int()).abs().max() <= 1
+        assert torch.equal(kind.preprocess()(kind.as_raw(encoded[None]))[0].to(torch.uint8), encoded)
+
+
+def test_order_and_aspect_are_what_they_say() -> None:
+    recipe = Recipe.build(
+        "", (ImageSection, ImageAugment), {"image.size": 4, "image.short_side": 8, "image.order": "bgr"}
+    )
+    picture = np.zeros((8, 20, 3), np.uint8)
+    picture[2:6, 8:12] = (10, 20, 30)
+    kind = ImageKind(recipe, ImageKind.fit([picture], recipe))
+    assert (
+        kind.encode(picture)[:, 0, 0].tolist() == [30, 20, 10] and kind.encode(picture).float().std((1, 2)).max() == 0
+    )
+    assert kind.state["mean"] == sorted(kind.state["mean"], reverse=True)
+    assert "shorter side to 8, of which the middle 4 x 4, BGR" in kind.described()

@@ -209,7 +209,8 @@ def _call_difference(
 
 def _shown(made: Export) -> str:
     metrics = ", ".join(f"{name} {value:.4f}" for name, value in made.metrics_onnx.items())
-    return f"{metrics or 'made up, since the run has no data'}; largest difference of an output {max(made.differences.values()):.1e}"
+    metrics = metrics or "made up, since the run has no data"
+    return f"{metrics}; largest difference of an output {max(made.differences.values()):.1e}"
 
 
 def _raw_tensors(task: Task, given: Mapping[str, Any]) -> tuple[Tensor, ...]:

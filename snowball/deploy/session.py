@@ -51,7 +51,8 @@ class OnnxPredictor:
         if self.task.parts:
             outputs = self.task.predict(self.parts, batch)
             return self.task.decode({name: value.numpy() for name, value in outputs.items()})
-        return self.task.decode(self.run([value.numpy() for value in batch.values()]))
+        raw = [self.task.kinds[role].as_raw(value).numpy() for role, value in batch.items()]
+        return self.task.decode(self.run(raw))
 
     def stream(self, given: Mapping[str, Any]) -> Iterator[str]:
         """The answer to one row's raw values, piece by piece."""

@@ -11,6 +11,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -133,11 +134,8 @@ class ImageKind(Kind):
         """(C, H, W) uint8: channels as the state says, resized with an antialiased bilinear filter."""
         section = self.recipe[ImageSection]
         value = self._with_channels(_cut(section, value))
-        size = (
-            self.size
-            if section.short_side is None
-            else _aspect_size(value.shape[0], value.shape[1], section.short_side)
-        )
+        height, width = value.shape[:2]
+        size = self.size if section.short_side is None else _aspect_size(height, width, section.short_side)
         if value.shape[:2] != size:
             pixels = resize_picture(value, *size)
         else:
@@ -154,6 +152,20 @@ class ImageKind(Kind):
 
     def preprocess(self) -> nn.Module:
         return _CutAndResize(self.size, self.recipe[ImageSection])
+
+    def as_raw(self, encoded: Tensor) -> Tensor:
+        section = self.recipe[ImageSection]
+        pixels, (height, width) = _ordered(section, encoded), self.size
+        if section.short_side is not None:  # a frame around it, which is cut off again
+            side = section.short_side
+            left, above = (side - width) // 2, (side - height) // 2
+            pixels = F.pad(pixels, (left, side - width - left, above, side - height - above))
+            height = side
+        if section.top or section.bottom:
+            whole = next(total for total in count(height) if _num_kept(section, total) == height)
+            above = whole * section.top // 100
+            pixels = F.pad(pixels, (0, 0, above, whole - height - above))
+        return pixels
 
     def input_axes(self) -> dict[int, str]:
         return {2: "height", 3: "width"}
@@ -285,12 +297,19 @@ def _rows_kept(section: ImageSection, height: int) -> slice:
     return slice(height * section.top // 100, height - height * section.bottom // 100)
 
 
+def _num_kept(section: ImageSection, height: int) -> int:
+    rows = _rows_kept(section, height)
+    return int(rows.stop - rows.start)
+
+
 def _cut(section: ImageSection, value: np.ndarray) -> np.ndarray:
     return value[_rows_kept(section, len(value))] if section.top or section.bottom else value
 
 
 def _aspect_size(height: Any, width: Any, short: int) -> tuple[Any, Any]:
-    """Height and width with the shorter side `short`, rounded; of whole numbers, which a graph can do for any picture."""
+    """Height and width with the shorter side `short`, rounded to the nearest; whole numbers only, so that a graph can
+    do it for any picture.
+    """
     shorter = torch.sym_min(height, width)
     return (2 * height * short + shorter) // (2 * shorter), (2 * width * short + shorter) // (2 * shorter)
 

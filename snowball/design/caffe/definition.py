@@ -6,6 +6,7 @@ the inputs. The result is JSON-able (`to_json`, `from_json`), which is how a run
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,6 +60,17 @@ class Definition:
         ]
         inputs = {name: None if shape is None else list(shape) for name, shape in self.inputs.items()}
         return {"name": self.name, "source": self.source, "inputs": inputs, "layers": layers}
+
+    def to_text(self, shapes: Mapping[str, Shape]) -> str:
+        """A prototxt of the same layers, for inputs of these shapes, without losses and what wants other inputs."""
+        made = set(shapes)
+        lines = [f'input: "{name}" input_shape {_written({"dim": list(shape)})}' for name, shape in shapes.items()]
+        for layer in self.layers:
+            if made.issuperset(layer.bottoms) and not layer.type.endswith("Loss"):
+                made |= set(layer.tops)
+                said = {"name": layer.name, "type": layer.type, "bottom": layer.bottoms, "top": layer.tops}
+                lines.append(f"layer {_written({**said, **layer.parameters})}")
+        return "\n".join(lines) + "\n"
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Definition:
@@ -272,11 +284,11 @@ def _scalar(value: Value, kind: str) -> Value | None:
         )
     if kind in ENUMS:
         if isinstance(value, int) and 0 <= value < len(ENUMS[kind]):
-            return ENUMS[kind][value]
-        return str(value) if value in ENUMS[kind] else None
+            return Word(ENUMS[kind][value])
+        return Word(value) if value in ENUMS[kind] else None
     if isinstance(value, Word) and value in ("inf", "nan", "infinity"):
         value = float(value)
-    if isinstance(value, str) or isinstance(value, bool):
+    if isinstance(value, str | bool):
         return None
     if kind == "int":
         return value if isinstance(value, int) and abs(value) < MAX_NUMBER else None
@@ -292,3 +304,19 @@ def _message(said: Mapping[str, Any], line: int) -> Message:
             one: Any = _message(part, line) if isinstance(part, Mapping) else part
             found.entries.append(Entry(name, one, line))
     return found
+
+
+def _written(said: Mapping[str, Any]) -> str:
+    """A message in text form."""
+    parts = []
+    for name, value in said.items():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, Mapping):
+                parts.append(f"{name} {_written(part)}")
+            elif isinstance(part, bool):
+                parts.append(f"{name}: {str(part).lower()}")
+            elif isinstance(part, str) and not isinstance(part, Word):
+                parts.append(f"{name}: {json.dumps(part)}")
+            else:
+                parts.append(f"{name}: {part}")
+    return "{ " + " ".join(parts) + " }"

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ...finding import BadInput
-from .definition import Definition, State, read_definition
+from .definition import State, read_definition
 from .network import CaffeGraph
-from .registry import Shape
 from .weights import load_weights
 from .wire import read_weights
 
-__all__ = ["CaffeNet", "load_caffe", "read_graph"]
+__all__ = ["CaffeNet", "load_caffe"]
 
 Path_ = str | os.PathLike[str]
 
@@ -47,14 +46,6 @@ class CaffeNet(nn.Module):
         return {name: self.blobs[name] for name in self.graph.ends(self.blobs)}
 
 
-def read_graph(
-    definition: Path, shapes: Mapping[str, Shape] | None = None, state: State | None = None
-) -> tuple[Definition, CaffeGraph]:
-    """The definition and its network, with new random weights."""
-    found = read_definition(definition, state or State())
-    return found, CaffeGraph(found, shapes)
-
-
 def load_caffe(
     definition: Path_,
     weights: Path_ | None = None,
@@ -72,8 +63,9 @@ def load_caffe(
     (torch.Size([1, 1000, 1, 1]), torch.Size([1, 96, 111, 111]))
     """
     said = {name: tuple(int(side) for side in shape) for name, shape in (shapes or {}).items()}
-    _, graph = read_graph(Path(definition), said, State(phase, 0, tuple(stages)))
-    blobs = read_weights(Path(weights)) if weights is not None else None  # refused before anything is allocated
+    found = read_definition(Path(definition), State(phase, 0, tuple(stages)))
+    blobs = read_weights(Path(weights)) if weights is not None else None  # what is damaged is refused before any work
+    graph = CaffeGraph(found, said)
     graph.allocate()
     if blobs is not None:
         load_weights(graph, blobs, str(weights))

@@ -21,7 +21,10 @@ _FINDS = "DetectionOutput"
 def compare_with_opencv(
     definition: Path, weights: Path, graph: CaffeGraph, inputs: Mapping[str, torch.Tensor]
 ) -> list[Difference]:
-    """Every blob that OpenCV gives for these inputs, in the order of the layers. Raises BadInput where it cannot read them."""
+    """Every blob that OpenCV gives for these inputs, in the order of the layers. Raises BadInput where it cannot.
+
+    OpenCV reads files for deployment only: of one for training it is given the layers that were read here.
+    """
     try:
         import cv2
     except ImportError as error:
@@ -35,7 +38,13 @@ def compare_with_opencv(
             ours[layer.name] = (layer, top, value.numpy().copy())
 
     try:
-        network = cv2.dnn.readNetFromCaffe(str(definition), str(weights))
+        if any(shape is None for shape in graph.definition.inputs.values()):
+            text = graph.definition.to_text({name: tuple(value.shape) for name, value in inputs.items()}).encode()
+            network = cv2.dnn.readNetFromCaffe(
+                *(np.frombuffer(part, np.uint8) for part in (text, weights.read_bytes()))
+            )
+        else:
+            network = cv2.dnn.readNetFromCaffe(str(definition), str(weights))
         network.enableFusion(False)  # else a convolution's blob already holds the normalisation behind it
         network.enableWinograd(False)
         for name, value in inputs.items():

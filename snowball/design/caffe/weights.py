@@ -52,7 +52,7 @@ def _owned_by_others(graph: CaffeGraph, layer: Layer, weights: Mapping[str, Sequ
     named = {shared.name for other, _ in graph.layers if other.name in weights for shared in other.shared}
     own = next(module for other, module in graph.layers if other is layer)
     assert isinstance(own, Weighted)
-    return len(layer.shared) == len(own.blobs) and all(shared.name in named for shared in layer.shared)
+    return len(layer.shared) == len(own.blob_shapes()) and all(shared.name in named for shared in layer.shared)
 
 
 def _paired(layer: Layer, module: Weighted, blobs: Sequence[Blob], source: str) -> list[tuple[Blob, tuple[int, ...]]]:

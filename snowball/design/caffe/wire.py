@@ -22,7 +22,7 @@ __all__ = ["MAX_NUMBERS", "Blob", "read_blob", "read_weights"]
 
 MAX_NUMBERS = 2**29  # of a blob: what protocol buffers can hold at all, 2 GiB of float32
 MAX_LAYERS = 10_000
-MAX_FIELDS = 1_000_000  # of a file; the largest published network has 5,000, and each takes a microsecond
+MAX_FIELDS = 300_000  # of a file; the largest published network has 5,000, and each takes 2 microseconds
 MAX_BLOBS = 1_000  # of a layer
 MAX_DIMENSIONS = 32  # as in Caffe
 

@@ -44,7 +44,8 @@ class CaffeScores(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         found = self.graph(image - self.mean if self._subtracts else image)
-        return found[self.graph.outputs[0]].flatten(1)
+        scores: Tensor = found[self.graph.outputs[0]]
+        return scores.flatten(1)
 
 
 class Caffe(Format):
@@ -122,7 +123,7 @@ def _numbers(mean: str | float) -> list[float] | None:
 def _shapes(
     definition: Definition, weights: Mapping[str, Sequence[Blob]], asked: Mapping[str, Any]
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of the picture, of one row: as asked, else as the files say; its channels as the first layer's weights."""
+    """The shape of one picture: as asked, else as the files say; its channels as the first layer's weights."""
     if not definition.inputs:
         return {}
     name, own = next(iter(definition.inputs.items()))

@@ -111,6 +111,7 @@ class _DetectionOutput(nn.Module):
         if (math.prod(spec.shapes[0][1:]), math.prod(spec.shapes[1][1:])) != (boxes * 4 * sets, boxes * self._classes):
             raise spec.layer.wrong(f"places {spec.shapes[0]}, scores {spec.shapes[1]}, boxes {spec.shapes[2]}")
 
+    @torch.no_grad()
     def forward(self, places: Tensor, scores: Tensor, boxes: Tensor) -> Tensor:
         if places.is_meta:
             return places.new_empty(1, 1, 1, 7)
@@ -145,7 +146,7 @@ class _DetectionOutput(nn.Module):
 
     def _corners(self, offsets: Tensor, boxes: Tensor) -> Tensor:
         """(P, 4): the boxes laid out beforehand, moved by what the network says."""
-        prior, variance = boxes
+        prior, variance = boxes.unbind()
         moved = offsets if self._encoded else offsets * variance
         if self._code == "CORNER":
             return prior + moved

@@ -129,6 +129,8 @@ def dropout(spec: Spec) -> nn.Module:
 
 
 class _PReLU(Weighted):
+    weight: nn.Parameter
+
     def __init__(self, spec: Spec) -> None:
         spec.bottoms(1)
         spec.dims(2, 5)

@@ -87,20 +87,20 @@ def deconvolution(spec: Spec) -> nn.Module:
 
 
 class _InnerProduct(Weighted):
+    weight: nn.Parameter
+
     def __init__(self, spec: Spec) -> None:
         spec.bottoms(1)
-        self._axis = spec.axis(spec.number("axis"))
-        inputs, outputs = prod(spec.shapes[0][self._axis :]), spec.number("num_output", 1)
-        self._transposed = spec.flag("transpose")
-        shapes = {"weight": (inputs, outputs) if self._transposed else (outputs, inputs)}
+        axis, transposed = spec.axis(spec.number("axis")), spec.flag("transpose")
+        inputs, outputs = prod(spec.shapes[0][axis:]), spec.number("num_output", 1)
+        shapes: dict[str, tuple[int, ...]] = {"weight": (inputs, outputs) if transposed else (outputs, inputs)}
         if spec.flag("bias_term"):
-            shapes["bias"] = (outputs,)  # type: ignore[assignment]
-        axis, transposed = self._axis, self._transposed
+            shapes["bias"] = (outputs,)
         super().__init__(shapes, _fillers(spec))
         self._axis, self._transposed = axis, transposed
 
     def forward(self, x: Tensor) -> Tensor:
-        weight: Tensor = self.weight.T if self._transposed else self.weight
+        weight = self.weight.T if self._transposed else self.weight
         return F.linear(x.flatten(self._axis), weight, getattr(self, "bias", None))
 
 
@@ -111,6 +111,8 @@ def inner_product(spec: Spec) -> nn.Module:
 
 
 class _Embed(Weighted):
+    weight: nn.Parameter
+
     def __init__(self, spec: Spec) -> None:
         spec.bottoms(1)
         words, outputs = spec.number("input_dim", 1), spec.number("num_output", 1)

@@ -148,6 +148,8 @@ def mvn(spec: Spec) -> nn.Module:
 
 
 class _Normalize(Weighted):
+    weight: nn.Parameter
+
     def __init__(self, spec: Spec) -> None:
         spec.bottoms(1)
         spec.dims(4)

@@ -119,7 +119,7 @@ class _RoiPooling(nn.Module):
 
 @register("ROIPooling", message="roi_pooling_param")
 def roi_pooling(spec: Spec) -> nn.Module:
-    """Features (N, C, H, W) and boxes (R, 5), row of the batch and corners in pixels, to (R, C, h, w) (Girshick, 2015)."""
+    """Features (N, C, H, W) and boxes (R, 5), row and corners in pixels, to (R, C, h, w) (Girshick, 2015)."""
     return _RoiPooling(spec)
 
 
@@ -136,7 +136,7 @@ class _Upsample(nn.Module):
             return x.repeat_interleave(self._scale, 2).repeat_interleave(self._scale, 3)
         if x.is_meta:
             return x.new_empty(*x.shape[:2], height, width)
-        return F.max_unpool2d(x, places.to(torch.int64), self._scale, output_size=(height, width))
+        return F.max_unpool2d(x, places.to(torch.int64), (self._scale, self._scale), output_size=(height, width))
 
 
 @register("Upsample", message="upsample_param")

@@ -21,6 +21,11 @@ MAX_STEPS = 10_000
 class _Recurrent(Weighted):
     """Inputs (T, N, I), cont (T, N), and perhaps a static input (N, S), which each step sees."""
 
+    weight_x: nn.Parameter
+    bias_x: nn.Parameter
+    weight_static: nn.Parameter
+    weight_hidden: nn.Parameter
+
     def __init__(self, spec: Spec, gates: int, hidden_blobs: Mapping[str, str]) -> None:
         spec.bottoms(2, 3)
         spec.dims(2, 5)
@@ -65,6 +70,9 @@ class _LSTM(_Recurrent):
 
 
 class _RNN(_Recurrent):
+    weight_out: nn.Parameter
+    bias_out: nn.Parameter
+
     def forward(self, x: Tensor, cont: Tensor, static: Tensor | None = None) -> Tensor:
         entering = self._entering(x, static)
         if x.is_meta:

@@ -174,7 +174,7 @@ def interp(spec: Spec) -> nn.Module:
 
 @register("ArgMax", message="argmax_param")
 def arg_max(spec: Spec) -> nn.Module:
-    """The largest numbers' places, along `axis` or of a whole row: (N, 1, top_k); `out_max_val` gives their values too."""
+    """Places of the largest numbers, along `axis` or of a whole row: (N, 1, top_k); `out_max_val` adds their values."""
     spec.bottoms(1)
     top, values = spec.number("top_k", 1), spec.flag("out_max_val")
     axis = spec.axis(spec.number("axis")) if "axis" in spec else None
