@@ -134,7 +134,8 @@ def _voiced(tracks: Mapping[str, np.ndarray], voice: Voice, random: np.random.Ge
     for envelope in envelopes:
         wave = wave * turn
         sound += np.repeat(envelope, rate // 1000)[:num] * wave.imag
-    return sound * tracks["voice"]
+    spoken: np.ndarray = sound * tracks["voice"]
+    return spoken
 
 
 def _hissed(tracks: Mapping[str, np.ndarray], random: np.random.Generator, rate: int) -> np.ndarray:
