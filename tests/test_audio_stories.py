@@ -53,9 +53,8 @@ def test_words_in_folders_are_told_apart(snowball: Any, tmp_path: Path) -> None:
     assert done["metrics"]["accuracy"] > 0.6
     page = Path("run", "report.html").read_text(encoding="utf-8")
     assert '<audio controls preload="none" src="data:audio/wav;base64,' in page
-    (answer,) = snowball("predict", "run", write_sound(tmp_path / "new.mp3", spoken("six", 99, 44100), 44100), "--json")[
-        "predictions"
-    ]
+    new = write_sound(tmp_path / "new.mp3", spoken("six", 99, 44100), 44100)
+    (answer,) = snowball("predict", "run", new, "--json")["predictions"]
     assert set(answer) == {"input", "label", "confidence", "probabilities"}
     assert snowball("export", "run", "-o", "words.onnx", "--json")["verdict"] == "pass"
 
