@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snowball.collect.ragged import RaggedBuilder
 from snowball.design.paths import PATH_NETWORKS, PathNetwork, PathShape
-from snowball.kind import Batch
+from snowball.kind import Batch, Unreadable
 from snowball.kinds._anchors import find_anchors
 from snowball.kinds._path_augment import PathAugment, augment_paths
 from snowball.kinds._path_scores import agent_scores, constant_velocity, score_intervals
@@ -140,6 +140,12 @@ def test_tensors_say_of_a_prediction_what_decoded_answers_say() -> None:
     for name, (value, count) in path.measure(outputs, target).items():
         assert float(value) / float(count) == pytest.approx(scores[name], abs=1e-4), name
     assert int(path.count(target)) == 2
+
+
+def test_a_crowd_is_refused_before_it_takes_memory() -> None:
+    crowd = scene(np.zeros((6, 4, 2)), 0)
+    with pytest.raises(Unreadable, match=r"6 agents are in view; path\.most=5"):
+        kind(observed=4, most=5).encode(crowd)
 
 
 def test_a_scene_backwards_is_a_scene() -> None:

@@ -12,13 +12,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..kind import Unreadable
 
-__all__ = ["FAULTS", "QUARANTINED", "Recording", "Track", "is_tracks", "read_tracks"]
+__all__ = ["FAULTS", "MAX_BYTES", "QUARANTINED", "Recording", "Track", "is_tracks", "read_tracks"]
 
 FAULTS = {
     "unreadable-points": "rows are no point of a track",
@@ -52,6 +52,7 @@ NAMES = {
     "split": ("split", "subset"),
 }
 NEEDED = ("frame", "agent", "x", "y")
+MAX_BYTES = 1 << 28  # of a file: its points are objects of a hundred bytes each
 LOOKED_AT = 20  # lines by which a file without a header is known
 FARTHEST = 1e9  # a coordinate beyond this is no place in any unit that tracks are kept in
 OFF_GRID = 0.25  # of the time between frames
@@ -143,7 +144,7 @@ def read_tracks(text: str, name: str, where: str) -> list[Recording]:
         first_one = recordings[0]
         told = [*first_one.faults.get("unreadable-points", ()), *(fault for faults in bad.values() for fault in faults)]
         faults = {**first_one.faults, "unreadable-points": told}
-        recordings[0] = Recording(**{**vars(first_one), "faults": faults})
+        recordings[0] = replace(first_one, faults=faults)
     return recordings
 
 

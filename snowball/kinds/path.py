@@ -28,11 +28,10 @@ from ._path_picture import draw_scene
 from ._path_scores import agent_scores, constant_velocity, mean_scores, path_blocks, score_intervals
 from ._scene import Scene, last_scene
 from ._track_request import points_text
-from ._tracks import Recording, read_tracks
+from ._tracks import MAX_BYTES, Recording, read_tracks
 
 __all__ = ["PathKind", "PathSection"]
 
-MAX_BYTES = 1 << 30  # of a file of tracks
 SPREAD = 0.05  # share of the loss that all futures have, so that none dies; the rest is the best one's
 LAST = 0.5  # weight of the last frame beside the mean of all
 CHOICE = 0.1  # weight of the cross-entropy of which future it will be
@@ -52,6 +51,8 @@ class PathSection(Section):
     """Futures that each agent is given, K; `min_ade` and `min_fde` are of the best of them."""
     least: int = Field(1, ge=1)
     """Agents that a window needs which are seen in all of its frames. 2 is the protocol of Social-GAN (2018)."""
+    most: int = Field(200, ge=1, le=2000)
+    """Agents in view that a window may have; each looks at each, so that twice as many take four times the memory."""
     stride: int = Field(1, ge=1)
     """Frames from one window of a recording to the next."""
     miss: float = Field(2.0, gt=0)
@@ -104,7 +105,7 @@ class PathKind(Answer):
         for file in files:
             try:
                 if file.stat().st_size > MAX_BYTES:
-                    raise BadInput(f"{file}: larger than {MAX_BYTES / 1e9:.1f} GB")
+                    raise BadInput(f"{file}: larger than {MAX_BYTES / 1e6:.0f} MB: cut it in scenes")
                 found = read_tracks(_text(file.read_bytes()), file.stem, file.name)
             except OSError as error:
                 raise BadInput(f"{file}: {error.strerror}") from error
@@ -159,6 +160,8 @@ class PathKind(Answer):
         value = self.scene(value)
         if value.observed != self._section.observed:
             raise Unreadable(f"{value.observed} frames are given; {self._section.observed} are needed")
+        if len(value.agents) > self._section.most:
+            raise Unreadable(f"{len(value.agents):,} agents are in view; path.most={self._section.most}")
         local = value.positions - value.origin
         seen = np.isfinite(local[:, :, 0])
         if value.ahead:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...finding import BadInput, Finding, GateFailed
 from ...kind import Unreadable
-from ...kinds._tracks import FAULTS, QUARANTINED, Recording, is_tracks, read_tracks
+from ...kinds._tracks import FAULTS, MAX_BYTES, QUARANTINED, Recording, is_tracks, read_tracks
 from ...table import Column, Table
 from .columns import SPLIT_WORDS
 from .folder import is_hidden
@@ -19,7 +19,6 @@ __all__ = ["holds_tracks", "track_table"]
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 BEGIN = 1 << 14  # bytes by which a file is known
-MAX_BYTES = 1 << 30
 SHOWN = 100
 
 
@@ -92,7 +91,7 @@ def _read(file: Path, shown: str) -> Sequence[Recording]:
     size = os.path.getsize(file)
     if size > MAX_BYTES:
         raise BadInput(
-            f"{file}: {size / 1e9:.1f} GB of tracks; at most {MAX_BYTES / 1e9:.1f} are read: cut it in scenes"
+            f"{file}: {size / 1e6:.0f} MB of tracks; at most {MAX_BYTES / 1e6:.0f} are read: cut it in scenes"
         )
     try:
         return read_tracks(file.read_bytes().decode("utf-8-sig"), file.stem, shown)
