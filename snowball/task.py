@@ -310,8 +310,10 @@ class Task(ABC):
     def model(self) -> nn.Module:
         """A new network: tensors in, a dict of tensors out."""
 
+    conditions_label: ClassVar[str] = ""
+    """What the conditions' x is, in a few words."""
     conditions_note: ClassVar[str] = ""
-    """What the conditions' x is, in words."""
+    """What else there is to know of it."""
 
     def conditions(self) -> Sequence[Condition]:
         """Circumstances under which an evaluation scores the rows once more, each group over the same x."""

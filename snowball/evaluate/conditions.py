@@ -42,7 +42,7 @@ def condition_blocks(
         places = range(len(xs)) if condition.x is None else [xs.index(condition.x)]
         for place in places:
             series[condition.group][place] = value
-    content = {"x": xs, "series": series, "x_label": "condition", "y_label": name}
+    content = {"x": xs, "series": series, "x_label": task.conditions_label, "y_label": name}
     return [Block(f"{name} under conditions", "lines", content, f"{task.conditions_note}; {len(rows)} rows")]
 
 

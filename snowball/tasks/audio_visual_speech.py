@@ -50,10 +50,12 @@ class AudioVisualSpeech(Task):
     sections: ClassVar[tuple[type[Section], ...]] = (SoundNetworkSection, FusionSection)
     options_type: ClassVar[type[Section] | None] = TranscriptOptions
     sample = "talking"
+    conditions_label: ClassVar[str] = "signal to noise, dB"
+    conditions_note: ClassVar[str] = f"white noise; {CLEAN:g} dB stands for the sound as it is"
     quick: ClassVar[Mapping[str, Any]] = {
-        **{"train.epochs": 6, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "fusion.drop": 0.2},
-        **{"network.channels": 8, "network.width": 32, "network.layers": 1, "fusion.layers": 1, "audio.mels": 24},
-        **{"optim.lr": 0.01, "augment.shift": 0.0, "augment.masked_bands": 0, "augment.masked_spans": 0},
+        **{"train.epochs": 8, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "fusion.drop": 0.2},
+        **{"network.channels": 8, "network.width": 48, "network.layers": 1, "fusion.layers": 1, "audio.mels": 24},
+        **{"optim.lr": 0.006, "augment.shift": 0.0, "augment.masked_bands": 0, "augment.masked_spans": 0},
         **{"augment.snr": None, "data.test": 0.1},
     }
 
@@ -153,8 +155,6 @@ class AudioVisualSpeech(Task):
             for group, keeps in (("audio", ("audio",)), ("both", ("audio", "video"))):
                 found.append(Condition(group, decibels, self._change(noisy, keeps)))
         return found
-
-    conditions_note = f"signal to noise in dB; {CLEAN:g} stands for the sound as it is"
 
     @staticmethod
     def _change(

@@ -30,8 +30,8 @@ class LipReading(Task):
     options_type: ClassVar[type[Section] | None] = TranscriptOptions
     sample = "talking"
     quick: ClassVar[Mapping[str, Any]] = {
-        **{"train.epochs": 7, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "augment.shift": 0.0},
-        **{"network.channels": 8, "network.width": 32, "network.layers": 1, "optim.lr": 0.01, "data.test": 0.1},
+        **{"train.epochs": 8, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "augment.shift": 0.0},
+        **{"network.channels": 8, "network.width": 64, "network.layers": 1, "optim.lr": 0.006, "data.test": 0.1},
     }
 
     @classmethod
