@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from snowball.deploy.serve import ServeSection
 from snowball.drive.closed_loop import DriveSection
+from snowball.imported import ImportSection
 from snowball.recipe import SHARED, Section
 from snowball.task import tasks
 from snowball.testing import check_task, grid
@@ -81,9 +82,9 @@ def recipe_reference() -> str:
             lines += rows(task.options_type)
         for name, values in task.presets.items():
             lines += [f"`preset={name}` is " + ", ".join(f"`{key}={value}`" for key, value in values.items()) + ".", ""]
-    return "\n".join(
-        [*lines, "# For `snowball serve`", "", *rows(ServeSection), "# For `snowball drive`", "", *rows(DriveSection)]
-    )
+    for verb, section in {"serve": ServeSection, "drive": DriveSection, "import": ImportSection}.items():
+        lines += [f"# For `snowball {verb}`", "", *rows(section)]
+    return "\n".join(lines)
 
 
 def write_grid() -> None:

@@ -28,6 +28,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/video.md", "motion.onnx"),
         ("docs/detection.md", "boxes.onnx"),
         ("docs/steering.md", "drive.mp4"),
+        ("docs/caffe.md", "net.onnx"),
     ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
