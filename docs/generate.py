@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from snowball.deploy.serve import ServeSection
 from snowball.drive.closed_loop import DriveSection
 from snowball.drive.traffic import TrafficSection
+from snowball.imported import ImportSection
 from snowball.recipe import SHARED, Section
 from snowball.registry import tasks
 from snowball.testing import check_task, grid
@@ -25,7 +26,7 @@ from snowball.testing import check_task, grid
 ROOT = Path(__file__).resolve().parents[1]
 GRID = re.compile(r"(<!-- grid -->\n).*?(<!-- /grid -->)", re.DOTALL)
 
-VERBS = {"serve": ServeSection, "drive": DriveSection, "data highway": TrafficSection}
+VERBS = {"serve": ServeSection, "drive": DriveSection, "import": ImportSection, "data highway": TrafficSection}
 
 HEADER = """# The recipe, key by key
 

@@ -148,3 +148,38 @@ def test_rows_blobs_and_inputs_by_name(shared: Callable[[str], Path]) -> None:
     assert net.blobs["conv1"].shape == (3, 20, 24, 24) and bool((net.blobs["ip1"] >= 0).all()), "as it is at the end"
     with pytest.raises(BadInput, match="the inputs are data"):
         net(image=data)
+
+
+def test_rules_choose_layers(tmp_path: Path) -> None:
+    rules = {
+        "always": "",
+        "train": "include { phase: TRAIN }",
+        "test": "include { phase: TEST }",
+        "either": "include { phase: TRAIN stage: 'a' } include { phase: TEST }",
+        "not-b": "exclude { stage: 'b' }",
+        "level": "include { min_level: 1 }",
+        "without": "include { not_stage: 'a' }",
+    }
+    layers = (
+        f'layer {{ name: "{name}" type: "ReLU" bottom: "x" top: "{name}" {said} }}' for name, said in rules.items()
+    )
+    (tmp_path / "net.prototxt").write_text('input: "x" input_dim: [1, 1, 2, 2]\n' + "\n".join(layers))
+
+    def chosen(state: State) -> set[str]:
+        return {layer.name for layer in read_definition(tmp_path / "net.prototxt", state).layers}
+
+    assert chosen(State()) == {"always", "test", "either", "not-b", "without"}
+    assert chosen(State("TRAIN", 1, ("a",))) == {"always", "train", "either", "not-b", "level"}
+    assert chosen(State("TRAIN", 0, ("b",))) == {"always", "train", "without"}
+
+
+def test_text_form_in_all_its_ways(tmp_path: Path) -> None:
+    """Lists, angle brackets, semicolons, comments, escapes, hexadecimal numbers, and a value said twice."""
+    (tmp_path / "net.prototxt").write_text(
+        "input: 'x'  # a comment with \"quotes\" {\ninput_shape: < dim: [1, 0x3, 010, 8] >;\n"
+        'layer: { name: "c\\x6fnv\\n", type: "Convolution"; bottom: "x" top: "y" convolution_param: { num_output: 7'
+        " num_output: 2, kernel_size: 3 weight_filler < type: 'msra' variance_norm: AVERAGE > } }"
+    )
+    graph = snowball.load_caffe(tmp_path / "net.prototxt").graph
+    assert graph.inputs == {"x": (1, 3, 8, 8)}
+    assert (graph.rows[0].name, graph.rows[0].shapes) == ("conv\n", ((1, 2, 6, 6),))

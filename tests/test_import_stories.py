@@ -31,7 +31,8 @@ layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param 
 layer { name: "prob" type: "Softmax" bottom: "f" top: "prob" }
 """
 TRAIN_VAL = """
-layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TRAIN } data_param { source: "a" backend: LMDB }
+layer { name: "d" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  data_param { source: "a" backend: LMDB }
   transform_param { crop_size: 12 scale: 0.5 mean_value: 10 mean_value: 20 mean_value: 30 mirror: true } }
 layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 5 kernel_size: 3 } }
 layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param { num_output: 4 } }

@@ -157,7 +157,8 @@ def _value(token: _Token, tokens: Iterator[_Token], source: str) -> Value:
         return int(digits, 0)
     except ValueError:
         pass
-    return int(digits) if digits.lstrip("+-").isdecimal() else float(digits)  # 007 is 7 here
+    plain = digits.lstrip("+-")
+    return int(digits, 8) if plain.isdecimal() and not set(plain) & {"8", "9"} else float(digits)  # 010 is octal
 
 
 def _unescaped(match: re.Match[str]) -> str:
