@@ -1,6 +1,6 @@
 """Sound as a user types it: what docs/benchmarks.md says under Sound.
 
-    python benchmarks/audio.py [--data DIR] [--out DIR] [--only features labels speaker words yesno]
+    python benchmarks/audio.py [--data DIR] [--out DIR] [--only features labels speaker letters words yesno-letters yesno]
 
 Hyperparameters were chosen on validation rows; the test rows are scored once, at the end of each training.
 """
@@ -19,8 +19,10 @@ HERE = Path(__file__).resolve().parent
 RUNS = {
     "labels": ("fsdd", "epochs=25"),
     "speaker": ("fsdd", "epochs=12", "hold_out=speaker=george"),
-    "words": ("fsdd", "task=speech-recognition", "epochs=14", "batch_size=32"),
-    "yesno": ("yesno", "epochs=150"),
+    "letters": ("fsdd", "task=speech-recognition", "epochs=14", "batch_size=32"),
+    "words": ("fsdd", "task=speech-recognition", "text.tokens=word", "epochs=12", "batch_size=32"),
+    "yesno-letters": ("yesno", "epochs=150"),
+    "yesno": ("yesno", "text.tokens=word", "network.layers=1", "network.stride=8", "epochs=60"),
 }
 
 
