@@ -163,7 +163,6 @@ def _facts(container: Any, stream: Any, source: Path | bytes) -> dict[str, Any]:
         "height": stream.codec_context.height,
         "width": stream.codec_context.width,
         "fps": round(float(stream.average_rate), 2) if stream.average_rate else None,
-        "begins": round(float((stream.start_time or 0) * stream.time_base), 4),
         "has_audio": bool(container.streams.audio),
         "codec": stream.codec_context.name,
         "container": container.format.name,

@@ -288,7 +288,7 @@ def _film_of_array(array: np.ndarray) -> Film:
     if num > MAX_FILM * RATE:
         raise Unreadable(f"{num / RATE:,.0f} s of film: at most {MAX_FILM:g} s a row")
     facts = {"height": height, "width": width, "fps": RATE, "frames": num, "seconds": round(num / RATE, 2)}
-    return Film(array, {**facts, "begins": 0.0})
+    return Film(array, facts)
 
 
 def _place(crop: str | Sequence[float], face: Box | None, usual: Sequence[float] | None) -> Box:
