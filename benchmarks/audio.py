@@ -1,8 +1,9 @@
 """Sound as a user types it: what docs/benchmarks.md says under Sound.
 
-    python benchmarks/audio.py [--data DIR] [--out DIR] [--only features labels speaker letters words yesno-letters yesno]
+    python benchmarks/audio.py [--data DIR] [--out DIR] [--only NAME ...]
 
-Hyperparameters were chosen on validation rows; the test rows are scored once, at the end of each training.
+NAME is features, labels, speaker, letters, words, yesno-letters or yesno. Test rows are scored once, at the end of each
+training, with the weights that the validation rows chose.
 """
 
 from __future__ import annotations
