@@ -28,6 +28,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/video.md", "motion.onnx"),
         ("docs/detection.md", "boxes.onnx"),
         ("docs/steering.md", "drive.mp4"),
+        ("docs/audio.md", "tones.onnx"),
         ("docs/lips.md", "lips.onnx"),
     ],
 )

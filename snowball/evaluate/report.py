@@ -62,9 +62,8 @@ def write_report(
     figures = [(m, *_shown(p), sound) for m, p, sound in zip(rows, shown, heard, strict=True)]
     mistakes, examples = figures[: len(evaluation.mistakes)], figures[len(evaluation.mistakes) :]
     curves, parts = _curves(run.log(), run.task().metric), _parts(evaluation.blocks)
-    page = _template("report.html.j2", True, figure_text).render(
-        view, curves=curves, parts=parts, mistakes=mistakes, examples=examples
-    )
+    shown_rows = {"mistakes": mistakes, "examples": examples}
+    page = _template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, **shown_rows)
     card = _template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
     write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))

@@ -88,7 +88,7 @@ class TextKind(Answer):
     """
 
     key = "text"
-    sections = (TextSection, TextAugment)
+    sections: ClassVar[tuple[type[Section], ...]] = (TextSection, TextAugment)
     suffixes: ClassVar[frozenset[str]] = frozenset((".txt",))
     reads_paths: ClassVar[bool] = False
     padding: ClassVar[int | None] = PAD

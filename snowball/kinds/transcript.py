@@ -71,7 +71,7 @@ class TranscriptKind(TextKind):
 
     key = "transcript"
     column: ClassVar[str | None] = "text"
-    sections = (TextSection, TranscriptSection)
+    sections: ClassVar[tuple[type[Section], ...]] = (TextSection, TranscriptSection)
     suffixes: ClassVar[frozenset[str]] = frozenset()
     metric: ClassVar[Metric] = Metric("token_error_rate", "min")
     headline: ClassVar[Metric | None] = Metric("wer", "min")

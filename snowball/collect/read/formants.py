@@ -134,7 +134,8 @@ def _voiced(tracks: Mapping[str, np.ndarray], voice: Voice, random: np.random.Ge
     for envelope in envelopes:
         wave = wave * turn
         sound += np.repeat(envelope, rate // 1000)[:num] * wave.imag
-    return sound * tracks["voice"]
+    voiced: np.ndarray = sound * tracks["voice"]
+    return voiced
 
 
 def _hissed(tracks: Mapping[str, np.ndarray], random: np.random.Generator, rate: int) -> np.ndarray:
@@ -144,7 +145,7 @@ def _hissed(tracks: Mapping[str, np.ndarray], random: np.random.Generator, rate:
     loud, middle, reach = (tracks[name][begins][:, None] for name in ("hiss", "middle", "reach"))
     hertz = np.fft.rfftfreq(FRAME, 1 / rate)
     noise = np.fft.rfft(random.normal(0, 1, (len(begins), FRAME))) * np.exp(-0.5 * ((hertz - middle) / reach) ** 2)
-    frames = loud * np.fft.irfft(noise, FRAME) * np.hanning(FRAME)  # (frames, FRAME)
+    frames: np.ndarray = loud * np.fft.irfft(noise, FRAME) * np.hanning(FRAME)  # (frames, FRAME)
     halves = np.pad(frames.reshape(-1, 2, FRAME // 2), ((0, 1), (0, 0), (0, 0)))
     halves[1:, 0] += frames[:, FRAME // 2 :]
     sound: np.ndarray = halves[:, 0].reshape(-1)[:num]
