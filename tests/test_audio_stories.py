@@ -9,32 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from snowball.cli import main
 from snowball.run import Run
 
 from .sounds import encoded, spoken, write_sound
 
 SMALL = [
     *("network.channels=8", "network.width=48", "network.layers=1", "audio.mels=24", "model.dropout=0"),
-    *("preflight=false", "batch_size=8", "lr=0.01", "train.ema=0", "--json"),
+    *("preflight=false", "batch_size=8", "lr=0.01", "train.ema=0"),
 ]
 PLAIN = ("augment.speed=0", "augment.snr=null", "augment.masked_bands=0", "augment.masked_spans=0")
 WORDS = ("six", "no", "one")
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; its exit code and the JSON on the last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
 
 
 def findings(done: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -55,9 +40,9 @@ def test_words_in_folders_are_told_apart(snowball: Any, tmp_path: Path) -> None:
     page = Path("run", "report.html").read_text(encoding="utf-8")
     assert '<audio controls preload="none" src="data:audio/wav;base64,' in page
     new = write_sound(tmp_path / "new.mp3", spoken("six", 99, 44100), 44100)
-    (answer,) = snowball("predict", "run", new, "--json")["predictions"]
+    (answer,) = snowball("predict", "run", new)["predictions"]
     assert set(answer) == {"input", "label", "confidence", "probabilities"}
-    assert snowball("export", "run", "-o", "words.onnx", "--json")["verdict"] == "pass"
+    assert snowball("export", "run", "-o", "words.onnx")["verdict"] == "pass"
 
 
 def test_sentences_are_written_down(snowball: Any, tmp_path: Path) -> None:
@@ -78,12 +63,12 @@ def test_sentences_are_written_down(snowball: Any, tmp_path: Path) -> None:
     assert done["metrics"]["wer"] < evaluation["baseline"]["wer"]
     assert {"Words", "Confused most often", "By speaker"} <= {block["title"] for block in evaluation["blocks"]}
     write_sound(tmp_path / "new.wav", spoken("six no", 77))
-    (greedy,) = snowball("predict", "run", "new.wav", "--json")["predictions"]
-    (beam,) = snowball("predict", "run", "new.wav", "beams=8", "--json")["predictions"]
+    (greedy,) = snowball("predict", "run", "new.wav")["predictions"]
+    (beam,) = snowball("predict", "run", "new.wav", "beams=8")["predictions"]
     assert set(greedy) == set(beam) == {"input", "text", "confidence", "words"}
     for word in greedy["words"]:
         assert 0 <= word["start"] < word["end"] <= 2, "in seconds of the recording"
-    assert snowball("export", "run", "-o", "talk.onnx", "--json")["verdict"] == "pass"
+    assert snowball("export", "run", "-o", "talk.onnx")["verdict"] == "pass"
     _served(tmp_path, greedy["text"])
 
 
@@ -123,9 +108,9 @@ def test_what_cannot_be_heard_is_named_and_nothing_is_lost(snowball: Any, tmp_pa
     write_sound(folder / "8.wav", np.clip(20 * spoken("one"), -1, 1))
     write_sound(folder / "9.wav", np.zeros(4000))
     write_sound(folder / "10.wav", spoken("no", 10, 16000) * 0.3 + 0.2, 2000)
-    error = snowball("audit", "talk", "--json", code=1)["error"]
+    error = snowball("audit", "talk", code=1)["error"]
     assert "data.max_bad" in error and "8 of 24" in error
-    done = snowball("audit", "talk", "data.max_bad=0.5", "--json")
+    done = snowball("audit", "talk", "data.max_bad=0.5")
     named = {Path(row["where"]).name: row["reason"] for row in findings(done)["unreadable-rows"]["evidence"]["rows"]}
     assert named == {
         "0.wav": "no text in this row",
@@ -145,19 +130,19 @@ def test_what_cannot_be_heard_is_named_and_nothing_is_lost(snowball: Any, tmp_pa
 
 
 def test_one_speaker_is_held_out(snowball: Any) -> None:
-    done = snowball("audit", "spoken", "hold_out=speaker=voice 3", "--json")
+    done = snowball("audit", "spoken", "hold_out=speaker=voice 3")
     assert done["summary"]["splits"]["test"] == 50 and "group-overlap" not in findings(done)
-    done = snowball("audit", "spoken", "group=speaker", "--json")
+    done = snowball("audit", "spoken", "group=speaker")
     assert "group-overlap" not in findings(done)
-    error = snowball("audit", "spoken", "hold_out=speaker=voice 33", "--json", code=2)["error"]
+    error = snowball("audit", "spoken", "hold_out=speaker=voice 33", code=2)["error"]
     assert "no row of spoken has it (nearest: voice 3)" in error
 
 
 def test_shared_recordings_are_read(snowball: Any, shared: Callable[[str], Path]) -> None:
-    found = snowball("audit", shared("yesno"), "--json")
+    found = snowball("audit", shared("yesno"))
     assert found["summary"]["splits"] == {"train": 26, "val": 5, "test": 29}
     assert found["summary"]["text"]["words"]["shortest"] == found["summary"]["text"]["words"]["longest"] == 8
-    found = snowball("audit", shared("ljspeech-32"), "--json")
+    found = snowball("audit", shared("ljspeech-32"))
     assert sum(found["summary"]["splits"].values()) == 32 and "rare-characters" in findings(found)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from snowball.cli import main
 from snowball.deploy.serve import ServeSection, build_app
 from snowball.deploy.session import OnnxPredictor
 from snowball.kind import Absent
@@ -24,22 +23,9 @@ from .talking import write_talking
 
 SMALL = [
     *("network.channels=4", "network.width=16", "network.layers=1", "train.epochs=1", "train.batch_size=8"),
-    *("preflight=false", "--json"),
+    *("preflight=false"),
 ]
 TINY = [*SMALL, "audio.mels=16", "fusion.layers=1", "fusion.heads=2"]
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; the JSON on the last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
 
 
 def findings(done: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -75,12 +61,12 @@ def test_films_are_heard_and_seen(snowball: Any, tmp_path: Path) -> None:
     write_talking(tmp_path / "new" / "both.mkv", 40)
     write_talking(tmp_path / "new" / "mute.mkv", 40, sound=False)
     write_talking(tmp_path / "new" / "dark.mkv", 40, pictures=False)
-    answers = snowball("predict", "run", "new/both.mkv", "new/mute.mkv", "new/dark.mkv", "--json")["predictions"]
+    answers = snowball("predict", "run", "new/both.mkv", "new/mute.mkv", "new/dark.mkv")["predictions"]
     assert [answer["streams"] for answer in answers] == [["audio", "video"], ["video"], ["audio"]]
     Path("new", "junk.mkv").write_bytes(b"no film at all")
-    assert "not a" in snowball("predict", "run", "new/junk.mkv", "--json", code=2)["error"]
+    assert "not a" in snowball("predict", "run", "new/junk.mkv", code=2)["error"]
 
-    snowball("export", "run", "-o", "films.onnx", "--json")
+    snowball("export", "run", "-o", "films.onnx")
     app = build_app(OnnxPredictor(Path("films.onnx"), threads=1), ServeSection(), {"name": "films"})
     with TestClient(app, base_url="http://127.0.0.1") as client:
         for name, answer in zip(("both", "mute", "dark"), answers, strict=True):
@@ -101,14 +87,14 @@ def test_inputs_choose_what_is_heard_and_seen(snowball: Any, tmp_path: Path) -> 
     assert Run("sound").recipe.task == "speech-recognition"
     (bad,) = findings(done)["unreadable-rows"]["evidence"]["rows"]
     assert "row 22" in bad["where"] and "no sound in it" in bad["reason"]
-    assert "only video, audio" in snowball("audit", "films", "inputs=smell", "--json", code=2)["error"]
+    assert "only video, audio" in snowball("audit", "films", "inputs=smell", code=2)["error"]
 
 
 def test_what_does_not_fit_together_is_named(snowball: Any, tmp_path: Path) -> None:
     """A film that no transcript names, a transcript without its film, and a sound track that is late."""
     rows = films(tmp_path / "films", 20, late=0.2)
     write_list(tmp_path / "films", [*rows[1:], ("gone.mkv", "pea")])
-    found = findings(snowball("audit", "films", "max_bad=0.1", "--json"))
+    found = findings(snowball("audit", "films", "max_bad=0.1"))
     assert found["without-transcript"]["evidence"]["paths"] == ["0.mkv"]
     (bad,) = found["unreadable-rows"]["evidence"]["rows"]
     assert bad["reason"] == "no such file"
@@ -129,7 +115,7 @@ def test_alignments_say_what_is_said(snowball: Any, tmp_path: Path) -> None:
         (tmp_path / "films" / f"s{number}.align").write_text("\n".join(lines))
     (tmp_path / "films" / "s1.align").write_text("hello")
     (tmp_path / "films" / "lone.align").write_text("0 25000 pea")
-    found = findings(snowball("audit", "films", "max_bad=0.2", "--json"))
+    found = findings(snowball("audit", "films", "max_bad=0.2"))
     broken = found["align-broken"]["evidence"]["files"]
     assert "before its film s0.mkv" in broken["s0.align"] and "is not BEGIN END WORD" in broken["s1.align"]
     assert found["without-recording"]["evidence"]["names"] == ["lone.align"]
@@ -161,7 +147,7 @@ def test_a_stream_that_is_absent_is_said_to_be(tmp_path: Path) -> None:
 def test_grid(snowball: Any, shared: Callable[[str], Path]) -> None:
     """Real films: faces are found in all, both streams are read, and lips and loudness are in step."""
     pytest.importorskip("cv2")
-    found = findings(snowball("audit", shared("grid-lipreading"), "--json"))
+    found = findings(snowball("audit", shared("grid-lipreading")))
     assert found["lips-crop"]["evidence"]["crop"] == "mouth"
     assert abs(found["stream-offset"]["evidence"]["lag_frames"]) <= 2
     assert "align-differs" not in found and "align-broken" not in found

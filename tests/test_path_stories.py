@@ -11,26 +11,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from snowball.cli import main
 from snowball.deploy.serve import ServeSection, build_app
 from snowball.deploy.session import OnnxPredictor
 from snowball.run import Run
 
-SMALL = ["network.width=16", "epochs=2", "preflight=false", "--json"]
+SMALL = ["network.width=16", "epochs=2", "preflight=false"]
 Line = tuple[object, ...]
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; the JSON on its last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([str(word) for word in words]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
 
 
 def walk(agents: int, frames: int, seed: int, step: int = 10) -> list[Line]:
@@ -76,7 +62,7 @@ def test_tracks_become_futures(snowball: Any, tmp_path: Path) -> None:
     late = [(10 * frame, "late", 1e6 + frame, 3.0) for frame in (11, 12)]
     write_lines(tmp_path / "new.txt", [*new, *late])
     write_csv(tmp_path / "new.csv", {"s": [*new, *late]})
-    (answer,) = snowball("predict", "run", "new.csv", "--json")["predictions"]
+    (answer,) = snowball("predict", "run", "new.csv")["predictions"]
     assert answer["frames"] == [130 + 10 * n for n in range(12)], "from the last frame in which anyone is known on"
     (path,) = answer["paths"]
     assert path["agent"] == "a2" and np.shape(path["futures"]) == (20, 12, 2)
@@ -84,10 +70,10 @@ def test_tracks_become_futures(snowball: Any, tmp_path: Path) -> None:
     assert path["probabilities"] == sorted(path["probabilities"], reverse=True)
     assert np.linalg.norm(np.array(path["futures"])[:, 0] - new[-1][2:], axis=1).max() < 1.5, "where the agent is"
     assert any("late" in note for note in answer["notes"])
-    assert snowball("predict", "run", "new.txt", "--json", code=2)["error"].startswith("new.txt: no tracks")
-    snowball("predict", "run", "new.csv", "-o", "pictures", "--json")
+    assert snowball("predict", "run", "new.txt", code=2)["error"].startswith("new.txt: no tracks")
+    snowball("predict", "run", "new.csv", "-o", "pictures")
     assert [file.suffix for file in Path("pictures").iterdir()] == [".jpg"]
-    assert snowball("export", "run", "-o", "run/model.onnx", "--json")["verdict"] == "pass"
+    assert snowball("export", "run", "-o", "run/model.onnx")["verdict"] == "pass"
     about = {"name": "run", "task": "behaviour-prediction", "weights": "0"}
     app = build_app(OnnxPredictor(Path("run/model.onnx")), ServeSection(), about)
     with TestClient(app, base_url="http://127.0.0.1") as client:
@@ -109,22 +95,22 @@ def test_folds_and_both_networks(snowball: Any, tmp_path: Path) -> None:
             for scene in range(scenes):
                 lines = walk(4, 30, 100 * number + 10 * scene + len(split))
                 write_lines(tmp_path / "folds" / fold / split / f"{split}{scene}.txt", lines)
-    error = snowball("audit", "folds", "--json", code=2)["error"]
+    error = snowball("audit", "folds", code=2)["error"]
     assert "several folds: north, south; say which: fold=north" in error
-    assert "nearest: north" in snowball("audit", "folds", "fold=nort", "--json", code=2)["error"]
+    assert "nearest: north" in snowball("audit", "folds", "fold=nort", code=2)["error"]
     done = snowball("train", "folds", "fold=south", "model=transformer", "network.alone=true", "-o", "run", *SMALL)
     assert Run("run").recipe.data.fold == "south" and Run("run").schema.origin == "folds-south"
     assert set(json.loads(Path("run", "evaluation.json").read_text())["controls"]) == {"alone"}
     assert "shared-frames" not in checks(done)
-    assert snowball("evaluate", "run", "folds/north/test", "--json")["metrics"]["min_ade"] > 0
+    assert snowball("evaluate", "run", "folds/north/test")["metrics"]["min_ade"] > 0
     (tmp_path / "folds/south/train/copy.txt").write_text((tmp_path / "folds/south/test/test0.txt").read_text())
-    found = checks(snowball("audit", "folds", "fold=south", "--json"))["shared-frames"]
+    found = checks(snowball("audit", "folds", "fold=south"))["shared-frames"]
     assert found["severity"] == "warning" and "copy.txt" in found["message"] and "test0.txt" in found["message"]
 
 
 def test_a_recording_is_split_without_shared_frames(snowball: Any, tmp_path: Path) -> None:
     write_csv(tmp_path / "long.csv", {"one": [line for n in range(6) for line in _later(walk(2, 60, n), n)]})
-    done = snowball("audit", "long.csv", "--json")
+    done = snowball("audit", "long.csv")
     splits = done["summary"]["splits"]
     assert splits["train"] > splits["test"] > 0
     shared = [finding for finding in done["findings"] if finding["check"] == "shared-frames"]
@@ -145,9 +131,9 @@ def test_what_is_wrong_is_named_and_nothing_is_lost(snowball: Any, tmp_path: Pat
     lone = [100, "once", 1.0, 1.0]
     lines = [*bad[:20], *bad[23:], twice, good[10], lone]  # three frames of agent 1 are missing
     write_csv(tmp_path / "bad.csv", {**scenes, "s3": [tuple(line) for line in lines]})
-    error = snowball("audit", "bad.csv", "data.max_bad=0", "--json", code=1)
+    error = snowball("audit", "bad.csv", "data.max_bad=0", code=1)
     assert "data.max_bad=0" in error["error"] and "bad.csv, row 367" in error["error"]
-    found = checks(snowball("audit", "bad.csv", "--json"))
+    found = checks(snowball("audit", "bad.csv"))
     first = 2 + 3 * 120  # the row of the third scene's first line
     unreadable = found["unreadable-points"]["evidence"]["rows"]
     assert unreadable == [
@@ -163,24 +149,24 @@ def test_what_is_wrong_is_named_and_nothing_is_lost(snowball: Any, tmp_path: Pat
     assert any("not seen in frames 200 to 220" in row for row in found["gaps"]["evidence"]["rows"])
     assert "agent once is seen once" in found["lone-points"]["message"]
     Path("none.csv").write_text("frame,agent,x,y\n0,1,nan,2\n")
-    assert "none.csv: no point of a track in it" in snowball("audit", "none.csv", "--json", code=2)["error"]
+    assert "none.csv: no point of a track in it" in snowball("audit", "none.csv", code=2)["error"]
     write_csv(tmp_path / "short.csv", {"s": walk(2, 9, 1)})
-    assert "20 frames on end" in snowball("audit", "short.csv", "--json", code=2)["error"]
+    assert "20 frames on end" in snowball("audit", "short.csv", code=2)["error"]
 
 
 def test_traffic_is_recorded_and_learned(snowball: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("highway_env")
     for folder in ("one", "two"):
-        snowball("data", "highway", "-o", folder, "scenes=6", "frames=21", "vehicles=4", "--json")
+        snowball("data", "highway", "-o", folder, "scenes=6", "frames=21", "vehicles=4")
     assert Path("one/tracks.csv").read_bytes() == Path("two/tracks.csv").read_bytes(), "the same traffic twice"
-    done = snowball("audit", "one", "--json")
+    done = snowball("audit", "one")
     assert done["summary"]["splits"] == {"train": 8, "val": 2, "test": 2} and not done["findings"]
-    assert "holds something" in snowball("data", "highway", "-o", "one", "--json", code=2)["error"]
-    assert "where to?" in snowball("data", "highway", "--json", code=2)["error"]
+    assert "holds something" in snowball("data", "highway", "-o", "one", code=2)["error"]
+    assert "where to?" in snowball("data", "highway", code=2)["error"]
     import sys
 
     monkeypatch.setitem(sys.modules, "highway_env.road.road", None)
-    assert 'pip install "snowball[sim]"' in snowball("data", "highway", "-o", "three", "--json", code=2)["error"]
+    assert 'pip install "snowball[sim]"' in snowball("data", "highway", "-o", "three", code=2)["error"]
 
 
 def test_the_shared_folds_have_the_known_numbers(shared: Callable[[str], Path]) -> None:
