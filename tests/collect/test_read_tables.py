@@ -102,10 +102,16 @@ def test_groups_and_answers_by_name(folder: Path, read: Read) -> None:
 
 
 def test_an_unclear_answer_is_asked_for(folder: Path, refusal: Refusal) -> None:
-    rows = [f"img/{n}.png,p{n // 2},{'ill' if n % 2 else 'well'}" for n in range(6)]
-    message = refusal(_csv(folder, "file,patient,finding", *rows))
-    assert "each of patient, finding could be the answer" in message
+    rows = [f"img/{n}.png,o{n // 2},{'ill' if n % 2 else 'well'}" for n in range(6)]
+    message = refusal(_csv(folder, "file,organ,finding", *rows))
+    assert "each of organ, finding could be the answer" in message
     assert "data.answer=" in message
+
+
+def test_whose_a_row_is_is_not_taken_for_the_answer(folder: Path, read: Read) -> None:
+    rows = [f"img/{n}.png,p{n // 2},{'ill' if n % 2 else 'well'}" for n in range(6)]
+    kinds = _kinds(read(_csv(folder, "file,patient,finding", *rows)))
+    assert kinds["finding"] == "label" and kinds["patient"] != "label"
 
 
 @pytest.mark.parametrize("name", ["Label", "class", "category", "target", "y"])
