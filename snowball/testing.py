@@ -12,10 +12,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,19 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from .collect.encode import Encoded
-from .collect.prepare import Prepared, prepare
+from .collect.prepare import Prepared, prepare, prepare_run
 from .display import Display
 from .finding import BadInput
 from .kind import Batch
 from .recipe import Recipe, flatten
 from .registry import tasks
 from .run import Run
-from .storage import read_tensors
 from .task import Rows, Schema, Task
-from .training.checkpoint import newest_checkpoint
-from .training.loop import as_rows, training_rows
+from .training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from .training.loop import Trainer, as_rows, seed_everything, training_rows
 from .training.preflight import preflight
-from .training.train import Interrupted, train
+from .training.train import train
+from .training.transfer import begin
 
 __all__ = ["CAPABILITIES", "CHECKS", "Bench", "Check", "Result", "check_task", "grid"]
 
@@ -271,30 +269,49 @@ def _augment_is_counted(bench: Bench) -> None:
 
 @_check("resume")
 def _resumes_bit_exactly(bench: Bench) -> None:
-    stopped = bench.folder / "stopped"
-    with suppress(Interrupted):
-        train(bench.source, bench.keys, output=stopped, display=_Stopper())
-    assert not Run(stopped).finished, "the run was not interrupted"
-    train(resume=stopped, data=None, asked={}, display=Display(quiet=True))
-    for name in ("model.safetensors", "last"):
-        whole, resumed = (_tensors(folder / name) for folder in (bench.run.path, stopped))
-        assert whole.keys() == resumed.keys(), f"{name}: other tensors"
-        differing = [key for key, tensor in whole.items() if not torch.equal(tensor, resumed[key])]
-        assert not differing, f"{name}: {len(differing)} tensors differ after a resume, e.g. {differing[0]}"
+    """Two epochs of three steps, whole, and stopped in the second one and taken up again from the file."""
+    assert prepare_run(bench.run, Display(quiet=True)).task.schema == bench.run.schema, "the data reads otherwise"
+    asked = {"train.epochs": 2, "train.steps": None, "train.patience": 0}
+    task = bench.task_type(bench.task.recipe.replace(asked), bench.task.schema, bench.task.table)
+    encoded, splits = bench.training
+    size = task.recipe.train.batch_size * task.recipe.train.accumulate
+    few = {"train": splits["train"][: 3 * size], "val": splits["val"][:ROWS]}
+
+    def fresh() -> Trainer:
+        seed_everything(task.recipe.train.seed)
+        return Trainer(task, task.model(), encoded, few)
+
+    whole = fresh()
+    whole.run(_Listener())
+    stopped = fresh()
+    stopped.run(_Listener(until=whole.steps_per_epoch + 1))
+    assert stopped.step < whole.step, "the training was not interrupted"
+    save_checkpoint(bench.folder / "stopped", stopped)
+    checkpoint = newest_checkpoint(bench.folder / "stopped")
+    assert checkpoint is not None
+    resumed = fresh()
+    resumed.load(*load_checkpoint(checkpoint))
+    resumed.run(_Listener())
+    ours, theirs = resumed.tensors(), whole.tensors()
+    assert ours.keys() == theirs.keys(), "other tensors"
+    differing = [key for key, tensor in theirs.items() if not torch.equal(tensor, ours[key])]
+    assert not differing, f"{len(differing)} tensors differ after a resume, e.g. {differing[0]}"
 
 
 @_check("train")
 def _trains_on_from_a_run(bench: Bench) -> None:
     """With its own run as the beginning and the backbone at rest, all fits, and the head alone is changed."""
     asked = {"transfer.init": str(bench.run.path), "transfer.name": "features", "train.epochs": 1, "train.steps": 2}
-    keys = {**bench.keys, **asked, "train.preflight": False}
-    run = train(bench.source, keys, output=bench.folder / "transferred", display=Display(quiet=True))
-    (loaded,) = [finding for finding in run.findings() if finding.check == "weights-loaded"]
+    task = bench.task_type(bench.task.recipe.replace(asked), bench.task.schema, bench.task.table)
+    model = task.model()
+    loaded = begin(task, model)[-1]
+    assert loaded.check == "weights-loaded", loaded.message
     assert not loaded.evidence["new"] and not loaded.evidence["mismatched"], loaded.message
-    before, after = (_tensors(one.path / "model.safetensors") for one in (bench.run, run))
-    changed = [name for name, tensor in after.items() if not torch.equal(tensor, before[name])]
-    head = tuple(f"{part}." for part in bench.task.head(bench.model))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    Trainer(task, model, *bench.training).run(_Listener())
+    changed = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
     assert changed, "nothing was learned"
+    head = tuple(f"{part}." for part in task.head(model))
     assert all(name.startswith(head) for name in changed), f"{changed[0]} was to rest"
 
 
@@ -364,27 +381,20 @@ def _served_equals_batched(bench: Bench) -> None:
         assert written == "".join(bench.onnx.stream(given)), "ONNX Runtime writes another text than PyTorch"
 
 
-class _Stopper(Display):
-    """Sends this process SIGTERM in the middle of the second epoch, as an impatient machine would."""
+class _Listener:
+    """Stops a training after so many steps, or lets it run to its end."""
 
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self._training = False
+    def __init__(self, until: int | None = None) -> None:
+        self._until, self._step = until, 0
 
-    def start(self, what: str, total: int) -> None:
-        super().start(what, total)
-        self._training, self._stop_at = what == "epoch", total // 2
+    def stepped(self, trainer: Trainer, rows: int) -> None:
+        self._step = trainer.step
 
-    def advance(self, units: int = 1) -> None:
-        super().advance(units)
-        if self._training and self.done == self._stop_at:
-            signal.raise_signal(signal.SIGTERM)
+    def logged(self, row: Mapping[str, Any]) -> None: ...
+    def improved(self, trainer: Trainer) -> None: ...
 
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    newest = newest_checkpoint(path) if path.is_dir() else path
-    assert newest is not None, f"{path}: no checkpoint"
-    return read_tensors(newest)[0]
+    def stopping(self) -> bool:
+        return self._until is not None and self._step >= self._until
 
 
 def _part(outputs: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:

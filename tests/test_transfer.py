@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from snowball.design.torch_file import read_torch_file
+from snowball.display import Display
 from snowball.finding import BadInput
 from snowball.run import Run
 from snowball.storage import read_tensors
-from snowball.testing import check_task
+from snowball.training.checkpoint import newest_checkpoint
+from snowball.training.train import Interrupted, train
 from snowball.training.transfer import learning_parts, resting_modules
 from snowball.transfer import Source, load_weights, read_source
 
@@ -80,10 +83,39 @@ def test_cached_features_train_what_the_whole_network_would(snowball: Any, digit
         assert torch.allclose(value, tensors("uncached")[name], atol=1e-5), name
 
 
-def test_a_stopped_training_on_features_goes_on_to_the_same_bits(digits: Path) -> None:
-    keys = {"transfer.init": str(digits), "transfer.name": "features", "train.epochs": 3, "train.preflight": False}
-    (result,) = check_task("image-classification", keys=keys, checks=["resumes-bit-exactly"])
-    assert result.passed, result.reason
+class Stopper(Display):
+    """Sends this process SIGTERM in the middle of the second epoch, as an impatient machine would."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self._training = False
+
+    def start(self, what: str, total: int) -> None:
+        super().start(what, total)
+        self._training, self._stop_at = what == "epoch", total // 2
+
+    def advance(self, units: int = 1) -> None:
+        super().advance(units)
+        if self._training and self.done == self._stop_at:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_stopped_training_on_features_goes_on_to_the_same_bits(digits: Path, home: Path) -> None:
+    keys = {"init": str(digits), "transfer": "features", "epochs": 3, "preflight": False}
+    train("digits", keys, output=home / "whole", display=Display(quiet=True))
+    with pytest.raises(Interrupted):
+        train("digits", keys, output=home / "stopped", display=Stopper())
+    train(None, {}, resume=home / "stopped", display=Display(quiet=True))
+    for name in ("model.safetensors", "last"):
+        whole, resumed = (checkpoint(home / run / name) for run in ("whole", "stopped"))
+        assert whole.keys() == resumed.keys()
+        assert all(torch.equal(tensor, resumed[key]) for key, tensor in whole.items())
+
+
+def checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    newest = newest_checkpoint(path) if path.is_dir() else path
+    assert newest is not None
+    return read_tensors(newest)[0]
 
 
 def test_finetuning_is_slower_below_the_head_and_later(digits: Path) -> None:
