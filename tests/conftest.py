@@ -19,18 +19,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share what it prepares, and so run in one process; those of the conformance suite by task."""
-    for item in items:
-        task = item.callspec.params.get("task", "") if hasattr(item, "callspec") else ""
-        item.add_marker(
-            pytest.mark.xdist_group(
-                f"{item.path.name} {task}" if item.path.stem == "test_conformance" else item.path.name
-            )
-        )
-
-
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
     """Keep every test out of the user's cache folder."""

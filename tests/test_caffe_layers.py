@@ -138,9 +138,7 @@ def test_boxes_of_a_single_shot_detector(tmp_path: Path) -> None:
     boxes = 6 * 5 * 4
     text = inputs(x=(1, 2, 5, 4), z=(1, 3, 40, 32), places=(1, boxes * 4), scores=(1, boxes * 3))
     text += (
-        'layer { name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param { P } }'.replace(
-            "P", prior
-        )
+        f'layer {{ name: "prior" type: "PriorBox" bottom: "x" bottom: "z" top: "prior" prior_box_param {{ {prior} }} }}'
     )
     text += one(
         "DetectionOutput",

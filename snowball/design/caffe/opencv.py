@@ -60,7 +60,11 @@ def compare_with_opencv(
         ) from error
     return [
         Difference(
-            name, top, relative_difference(value, _found(theirs[name]) if layer.type == _FINDS else theirs[name])
+            name,
+            top,
+            relative_difference(*map(_found, (value, theirs[name])))
+            if layer.type == _FINDS
+            else relative_difference(value, theirs[name]),
         )
         for name, (layer, top, value) in ours.items()
         if name in theirs
@@ -68,8 +72,12 @@ def compare_with_opencv(
 
 
 def _found(rows: np.ndarray) -> np.ndarray:
-    """(1, 1, found, 7) without the rows of zeros that OpenCV fills up with."""
-    return rows[:, :, rows[0, 0].any(1)]
+    """(1, 1, found, 7) by row, class and score, without the rows of zeros that OpenCV fills up with.
+
+    Caffe gives classes one after another; OpenCV, where `keep_top_k` cuts some off, the best of all classes first.
+    """
+    found = rows[0, 0][rows[0, 0].any(1)]
+    return found[np.lexsort((-found[:, 2], found[:, 1], found[:, 0]))][None, None]
 
 
 def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
