@@ -77,7 +77,8 @@ def _found(rows: np.ndarray) -> np.ndarray:
     Caffe gives classes one after another; OpenCV, where `keep_top_k` cuts some off, the best of all classes first.
     """
     found = rows[0, 0][rows[0, 0].any(1)]
-    return found[np.lexsort((-found[:, 2], found[:, 1], found[:, 0]))][None, None]
+    ordered: np.ndarray = found[np.lexsort((-found[:, 2], found[:, 1], found[:, 0]))]
+    return ordered[None, None]
 
 
 def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
