@@ -166,7 +166,7 @@ def test_a_request_that_is_read_joins_the_next_batch(predictor: OnnxPredictor, m
         time.sleep(0.2 if cell == png(1) else 0.0)
         return read(cell)
 
-    monkeypatch.setattr(ImageKind, "read", slowly)
+    monkeypatch.setattr(ImageKind, "read", staticmethod(slowly))
     with served(predictor, ABOUT, max_wait_ms=2000) as client:
 
         async def later(seconds: float, seed: int) -> httpx.Response:
@@ -385,6 +385,8 @@ def test_other_kinds_and_several_roles_need_no_new_code(predictor: OnnxPredictor
         kinds={"question": Words(predictor.task.recipe, {}), "context": Words(predictor.task.recipe, {})},
         baseline=lambda: {"text": "<b>yes</b>"},
         streams=False,
+        asked=lambda: ("question", "context"),
+        read_given=lambda cells: {role: Words.read(cell) for role, cell in cells.items()},
         encode_given=lambda given: given,
         present=lambda answer, given: answer,
     )
