@@ -366,7 +366,10 @@ def test_a_run_killed_in_its_control_goes_on_to_the_same_bits(tmp_path: Path) ->
     assert f"{CONTROL}/model.safetensors" in json.loads((resumed.path / "manifest.json").read_text())["files"]
 
 
-def test_other_tasks_have_no_control() -> None:
+def test_no_other_task_has_a_control_but_paths() -> None:
     from snowball.task import Task
 
-    assert [name for name, task in tasks().items() if task.control is not Task.control] == [TASK]
+    assert [name for name, task in tasks().items() if task.control is not Task.control] == [
+        "behaviour-prediction",
+        TASK,
+    ]
