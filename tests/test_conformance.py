@@ -31,7 +31,7 @@ def test_the_readmes_grid_says_what_the_suite_says(task: str) -> None:
     *head, row = grid(list(results(task).values())).splitlines()
     lines = README.read_text(encoding="utf-8").splitlines()
     start = lines.index(head[0])
-    end = lines.index("", start)
+    end = lines.index("<!-- /grid -->", start)
     assert lines[start : start + len(head)] == head
     assert row in lines[start:end] and end - start == len(head) + len(tasks()), "a row for each task, and no other"
 

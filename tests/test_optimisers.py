@@ -10,6 +10,7 @@ from torch import nn
 
 from snowball.recipe import OptimSection, ScheduleSection
 from snowball.training.optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors
+from snowball.training.transfer import LearningPart
 
 
 def factors(section: ScheduleSection, steps: int = 100, per_epoch: int = 10) -> list[float]:
@@ -49,6 +50,11 @@ def test_plateau_falls_after_patience_epochs_without_a_lower_loss(losses: list[f
     assert lr_factor(section, 50, 100, 10, losses) == pytest.approx(0.1**falls)
 
 
+def whole(model: nn.Module) -> list[LearningPart]:
+    """All parameters at one rate, from the start."""
+    return [LearningPart(list(model.parameters()))]
+
+
 def network() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)
@@ -56,7 +62,8 @@ def network() -> nn.Module:
 
 
 def test_biases_and_norms_never_decay() -> None:
-    (optimiser,) = build_optimisers(network(), OptimSection(lr=0.1, weight_decay=0.5))
+    model = network()
+    (optimiser,) = build_optimisers(model, OptimSection(lr=0.1, weight_decay=0.5), whole(model))
     decay = {
         parameter.dim(): group["weight_decay"] for group in optimiser.param_groups for parameter in group["params"]
     }
@@ -65,7 +72,7 @@ def test_biases_and_norms_never_decay() -> None:
 
 def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     model = network()
-    adamw, muon = build_optimisers(model, OptimSection(name="muon", lr=0.02, weight_decay=0.0))
+    adamw, muon = build_optimisers(model, OptimSection(name="muon", lr=0.02, weight_decay=0.0), whole(model))
     taken = [parameter for group in muon.param_groups for parameter in group["params"]]
     assert len(taken) == 1
     assert taken[0] is dict(model.named_parameters())["3.weight"]
@@ -87,7 +94,7 @@ def test_state_comes_back_bit_for_bit_in_the_parameters_own_layout(name: str) ->
             optimiser.step()
             optimiser.zero_grad()
 
-    optimisers = build_optimisers(model, section)
+    optimisers = build_optimisers(model, section, whole(model))
     for image in images[:4]:
         step(model, optimisers, image)
     saved = {key: value.clone().contiguous() for key, value in optimiser_tensors(optimisers).items()}
@@ -96,7 +103,7 @@ def test_state_comes_back_bit_for_bit_in_the_parameters_own_layout(name: str) ->
         step(model, optimisers, image)
     expected = {key: value.clone() for key, value in model.state_dict().items()}
     model.load_state_dict(weights)
-    again = build_optimisers(model, section)
+    again = build_optimisers(model, section, whole(model))
     load_optimiser_tensors(again, saved)
     for image in images[4:]:
         step(model, again, image)
