@@ -23,7 +23,7 @@ from .talking import write_talking
 
 SMALL = [
     *("network.channels=4", "network.width=16", "network.layers=1", "train.epochs=1", "train.batch_size=8"),
-    *("preflight=false"),
+    "preflight=false",
 ]
 TINY = [*SMALL, "audio.mels=16", "fusion.layers=1", "fusion.heads=2"]
 
