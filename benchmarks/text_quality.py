@@ -24,9 +24,9 @@ import snowball
 from snowball.collect.prepare import prepare_run
 from snowball.display import Display
 from snowball.evaluate import predict_rows
+from snowball.rows import Rows
 from snowball.run import Run
 from snowball.storage import read_tensors
-from snowball.task import Rows
 
 HERE = Path(__file__).resolve().parent
 SETS: dict[str, dict[str, object]] = {"trec": {}, "sst2": {}, "multi30k": {"source": "en", "target": "de"}}

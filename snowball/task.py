@@ -6,17 +6,17 @@ overrides what it does differently. Every capability is written against this cla
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .finding import BadInput, Finding
 from .kind import Absent, Answer, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .registry import kinds
+from .rows import Rows, readable
+from .schema import ColumnSchema, Schema
 from .table import Column, Table
 
 if TYPE_CHECKING:
@@ -27,65 +27,7 @@ if TYPE_CHECKING:
     from .imported import Scores
     from .rng import SampleRandom
 
-__all__ = ["ColumnSchema", "Condition", "Control", "Rows", "Schema", "Task", "fingerprint"]
-
-IN_FLIGHT = 32  # rows that `fit` holds at a time
-
-
-@dataclass(frozen=True)
-class ColumnSchema:
-    """One role of a task: the source's column, its kind, and what the kind learned from the training rows."""
-
-    column: str
-    kind: str
-    state: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What the data taught: enough, with the recipe, to rebuild the task without the data. Kept as schema.json."""
-
-    task: str
-    columns: dict[str, ColumnSchema]
-    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Rows and content fingerprint of each split."""
-    origin: str = ""
-    """The data's name."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Schema:
-        columns = {role: ColumnSchema(**column) for role, column in value["columns"].items()}
-        return cls(value["task"], columns, dict(value["splits"]), value["origin"])
-
-
-class Rows(Sequence[tuple[dict[str, Any], Any]]):
-    """Rows of a table as (given, answer) raw values, read when asked for. Raises Unreadable for a bad cell."""
-
-    def __init__(self, task: Task, table: Table, index: Sequence[int]) -> None:
-        self.task = task
-        self.numbers = index
-        """Which rows of the table these are."""
-        self._answers = table.columns[task.schema.columns[task.answer_role].column].cells
-        self._given = {role: table.columns[task.schema.columns[role].column].cells for role in task.given}
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __getitem__(self, position: Any) -> Any:
-        return self.row(self.numbers[position])
-
-    def row(self, number: int) -> tuple[dict[str, Any], Any]:
-        """The row with this number in the table."""
-        return self.given(number), self.answer(number)
-
-    def given(self, row: int) -> dict[str, Any]:
-        return self.task.read_given({role: cells[row] for role, cells in self._given.items()})
-
-    def answer(self, row: int) -> Any:
-        return self.task.answer_kind.read(self._answers[row])
+__all__ = ["Condition", "Control", "Task"]
 
 
 class Condition(NamedTuple):
@@ -241,7 +183,7 @@ class Task(ABC):
             every = 1
             if kind.fit_rows is not None and role != cls.answer[0]:
                 every = max(1, -(-len(train_rows) // kind.fit_rows))
-            state = kind.fit(_readable(kind, column, train_rows[::every]), recipe)
+            state = kind.fit(readable(kind, column, train_rows[::every]), recipe)
             columns[role] = ColumnSchema(column.name, kind.key, state)
         return Schema(cls.name, columns, origin=table.name)
 
@@ -450,25 +392,3 @@ class Task(ABC):
 
 def _has_matrix(module: nn.Module) -> bool:
     return any(parameter.dim() > 1 for parameter in module.parameters(recurse=False))
-
-
-def _readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
-    from .threads import one_core_each
-
-    def read(row: int) -> list[Any]:
-        try:
-            return [kind.read(column.cells[row])]
-        except Unreadable:
-            return []
-
-    if kind.fit_rows is None:
-        yield from chain.from_iterable(map(read, rows))
-        return
-    with one_core_each() as pool:  # a kind of which few rows are looked at is costly to read
-        for start in range(0, len(rows), IN_FLIGHT):
-            yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
-
-
-def fingerprint(digests: Sequence[str]) -> str:
-    """SHA-256 over the rows' digests, in order."""
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -29,8 +29,10 @@ from .finding import BadInput
 from .kind import Batch
 from .recipe import Recipe, flatten
 from .registry import tasks
+from .rows import Rows
 from .run import Run
-from .task import Rows, Schema, Task
+from .schema import Schema
+from .task import Task
 from .training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from .training.loop import Trainer, as_rows, seed_everything, training_rows
 from .training.preflight import preflight

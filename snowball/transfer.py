@@ -13,7 +13,8 @@ from .registry import kinds
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .task import Schema, Task
+    from .schema import Schema
+    from .task import Task
 
 __all__ = ["BACKBONE", "Source", "load_weights", "read_source"]
 

@@ -14,8 +14,8 @@ from snowball.kind import Unreadable
 from snowball.kinds.number import NumberKind, NumberSection, block_intervals
 from snowball.recipe import SHARED, Recipe
 from snowball.registry import tasks
+from snowball.schema import Schema
 from snowball.table import Column, Table
-from snowball.task import Schema
 
 ANSWERS = [0.0, 0.0, 0.0, 0.4, -0.8]
 

@@ -24,7 +24,7 @@ from snowball.kind import Block
 from snowball.recipe import Recipe, parse_overrides
 from snowball.registry import tasks
 from snowball.run import Run
-from snowball.task import ColumnSchema, Schema
+from snowball.schema import ColumnSchema, Schema
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -36,8 +36,8 @@ from snowball.kinds.image import ImageKind
 from snowball.recipe import Recipe
 from snowball.registry import tasks
 from snowball.run import Run
+from snowball.schema import ColumnSchema, Schema
 from snowball.storage import file_digest
-from snowball.task import ColumnSchema, Schema
 
 from .served import served
 

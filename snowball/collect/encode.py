@@ -17,8 +17,10 @@ from torch import Tensor
 
 from ..finding import Finding, GateFailed
 from ..kind import Batch, Kind, Unreadable
+from ..rows import Rows
+from ..schema import fingerprint
 from ..table import Table
-from ..task import Rows, Task, fingerprint
+from ..task import Task
 from ..threads import one_core_each
 from .ragged import RaggedBuilder, RaggedRows, row_lengths
 from .row_file import RowFile

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..finding import Finding
+from ..rows import Rows
 from ..table import Table
-from ..task import Rows, Task
+from ..task import Task
 from .encode import Encoded
 
 __all__ = ["metadata_leaks"]

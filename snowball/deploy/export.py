@@ -24,9 +24,10 @@ from ..collect.prepare import prepare_other_data, prepare_run
 from ..display import Display
 from ..evaluate import as_array
 from ..finding import BadInput, Finding
+from ..rows import Rows
 from ..run import Run
 from ..storage import file_digest, write_bytes
-from ..task import Rows, Task
+from ..task import Task
 from .parts import PartModule, Recorder, export_arguments, output_name
 from .session import METADATA_KEY, WEIGHTS_KEY, OnnxPredictor, part_path
 

@@ -12,7 +12,8 @@ import numpy as np
 from ..finding import BadInput, brief
 from ..recipe import Recipe, flatten
 from ..registry import tasks
-from ..task import Schema, Task
+from ..schema import Schema
+from ..task import Task
 
 __all__ = ["METADATA_KEY", "WEIGHTS_KEY", "OnnxPredictor", "part_path"]
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..finding import BadInput, Finding, brief
-from ..task import ColumnSchema, Schema
+from ..schema import ColumnSchema, Schema
 
 __all__ = [
     "FINE_TUNING",

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from ..display import Display
 from ..finding import Finding, worst_first
 from ..kind import Batch, Block
+from ..rows import Rows
 from ..storage import write_json
-from ..task import Rows, Task
+from ..task import Task
 
 if TYPE_CHECKING:
     from ..collect.encode import Encoded

@@ -18,7 +18,7 @@ from ..imported import Difference, Imported, ImportSection, LayerRow
 from ..recipe import Recipe
 from ..registry import tasks
 from ..run import Run
-from ..task import Schema
+from ..schema import Schema
 from ..training.machine import environment
 from .labels import read_labels
 

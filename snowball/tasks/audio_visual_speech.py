@@ -26,8 +26,9 @@ from ..kinds.lips import RATE, LipsKind
 from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
+from ..schema import Schema
 from ..table import Column, Table
-from ..task import Condition, Schema, Task
+from ..task import Condition, Task
 
 __all__ = ["AudioVisualSpeech"]
 

@@ -19,8 +19,9 @@ from ..kinds._scene import WindowCells, find_windows
 from ..kinds._tracks import Recording
 from ..kinds.path import PathKind, PathSection
 from ..recipe import Recipe, Section
+from ..schema import Schema
 from ..table import Column, Table
-from ..task import Control, Schema, Task
+from ..task import Control, Task
 
 __all__ = ["BehaviourPrediction", "PathNetworkSection"]
 

@@ -13,8 +13,9 @@ from ..finding import BadInput
 from ..imported import Scores
 from ..kinds.image import ImageSection
 from ..recipe import Recipe
+from ..schema import ColumnSchema, Schema
 from ..table import Table
-from ..task import ColumnSchema, Schema, Task
+from ..task import Task
 
 __all__ = ["ImageClassification"]
 

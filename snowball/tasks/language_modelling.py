@@ -20,8 +20,9 @@ from ..kind import Batch, Block, Metric, Unreadable
 from ..kinds.text import PAD, TextKind
 from ..recipe import Recipe, Section
 from ..rng import mix
+from ..schema import Schema
 from ..table import Column, Table
-from ..task import Schema, Task
+from ..task import Task
 
 __all__ = ["LanguageModelling", "LanguageSection"]
 

@@ -17,8 +17,9 @@ from ..finding import BadInput, Finding
 from ..kinds._image_augment import ImageAugment
 from ..kinds.image import ImageSection
 from ..recipe import Recipe, Section
+from ..schema import Schema
 from ..table import Table
-from ..task import Schema, Task
+from ..task import Task
 
 __all__ = ["DetectionOptions", "ObjectDetection"]
 

@@ -17,8 +17,9 @@ from ..kind import Unreadable
 from ..kinds.number import NumberKind, block_intervals
 from ..recipe import Recipe, Section
 from ..rng import mix
+from ..schema import Schema
 from ..table import Column, Table
-from ..task import Schema, Task
+from ..task import Task
 
 __all__ = ["Steering", "SteeringSection"]
 

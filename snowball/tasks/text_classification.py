@@ -12,8 +12,9 @@ from ..design.text import NetworkSection, TextClassifier, classifier_body, netwo
 from ..finding import Finding
 from ..kinds.text import TextKind
 from ..recipe import Recipe, Section
+from ..schema import Schema
 from ..table import Table
-from ..task import Schema, Task
+from ..task import Task
 
 __all__ = ["TextClassification"]
 
