@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 import snowball as api
-from snowball.cli import main
 from snowball.deploy.session import OnnxPredictor
 from snowball.finding import BadInput
 from snowball.run import Run
@@ -39,19 +38,6 @@ layer { name: "f" type: "InnerProduct" bottom: "c" top: "f" inner_product_param 
 layer { name: "accuracy" type: "Accuracy" bottom: "f" bottom: "label" top: "accuracy" include { phase: TEST } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "f" bottom: "label" top: "loss" }
 """
-
-
-@pytest.fixture
-def snowball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one command in an empty folder; its exit code and the JSON on the last line."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([*(str(word) for word in words), "--json"]) == code
-        return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-    return run
 
 
 def write(folder: Path, text: str = SMALL, shapes: Any = None) -> None:
