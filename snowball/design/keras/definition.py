@@ -80,6 +80,8 @@ class Model:
     inputs: tuple[Ref, ...]
     outputs: tuple[Ref, ...]
     trainable: bool = True
+    output_names: tuple[str, ...] = ()
+    """Where the outputs are an object: its keys."""
 
     def count_calls(self) -> int:
         """How many calls of layers one pass through takes."""
@@ -210,7 +212,9 @@ class _Parser:
         inputs, outputs = (self._refs(config.get(key), key, known) for key in ("input_layers", "output_layers"))
         if not inputs or not outputs:
             raise self.wrong("a functional model without inputs or outputs")
-        return _renumbered(Model(name, tuple(called), inputs, outputs, trainable))
+        said = config["output_layers"]
+        names = tuple(said) if isinstance(said, dict) else ()
+        return _renumbered(Model(name, tuple(called), inputs, outputs, trainable, names))
 
     def _call(self, layer: Layer, said: Any, known: set[str]) -> Call:
         if isinstance(said, dict):
@@ -302,4 +306,4 @@ def _renumbered(model: Model) -> Model:
     for layer in model.layers:
         calls = [Call(moved(call.inputs), {key: moved(part) for key, part in call.options.items()}) for call in layer.calls]
         layers.append(Layer(**{**vars(layer), "calls": tuple(calls)}))
-    return Model(model.name, tuple(layers), moved(model.inputs), moved(model.outputs), model.trainable)
+    return Model(model.name, tuple(layers), moved(model.inputs), moved(model.outputs), model.trainable, model.output_names)

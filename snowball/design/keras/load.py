@@ -25,16 +25,16 @@ class KerasNet(nn.Module):
     """A network that was read from Keras's files, in evaluation mode.
 
     `net(data)` takes tensors or arrays as Keras would, channels last where the model says so, in the order of
-    `net.inputs` or by name, of any number of rows; it gives the outputs by the names of the layers that make them.
+    `net.inputs` or by name, of any number of rows; it gives the outputs by their keys where the model has such, else by the names of the layers that make them.
     """
 
     def __init__(self, graph: KerasGraph, inputs: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
         self.graph = graph
         self.inputs = dict(inputs)
-        self.outputs = [
-            f"{ref.layer}:{ref.tensor}" if ref.tensor else ref.layer for ref in graph.model.outputs
-        ]
+        model = graph.model
+        named = [f"{ref.layer}:{ref.tensor}" if ref.tensor else ref.layer for ref in model.outputs]
+        self.outputs = list(model.output_names or named)
 
     def forward(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
         given = {**dict(zip(self.inputs, inputs, strict=False)), **named}

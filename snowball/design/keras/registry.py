@@ -18,7 +18,7 @@ from ...finding import nearest
 from .definition import Layer
 from .weighted import KerasModule, Shape
 
-__all__ = ["Builder", "Spec", "layer_builder", "register"]
+__all__ = ["Builder", "Spec", "layer_builder", "layer_types", "register"]
 
 MAX_INT = 2**31 - 1
 # What says how a layer is made, drawn or trained, and not what it answers.
@@ -180,6 +180,11 @@ def _known() -> Mapping[str, Builder]:
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     return _BUILDERS
+
+
+def layer_types() -> list[str]:
+    """Every type of layer there is, in the order of the alphabet."""
+    return sorted(_known())
 
 
 def layer_builder(layer: Layer) -> tuple[Builder, tuple[str, ...]]:
