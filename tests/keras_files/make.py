@@ -1,11 +1,11 @@
 """Reference files: small networks of Keras with seeded weights, an input, and what Keras itself answers.
 
-    uv venv /tmp/keras-env && uv pip install --python /tmp/keras-env/bin/python keras torch h5py
-    KERAS_BACKEND=torch /tmp/keras-env/bin/python tests/keras_files/make.py [MNIST]
+    uv venv /tmp/keras-env && uv pip install --python /tmp/keras-env/bin/python keras jax h5py
+    KERAS_BACKEND=jax /tmp/keras-env/bin/python tests/keras_files/make.py [MNIST]
 
 One network a family of layers, with an output for each layer: NAME.keras, NAME.h5 and NAME.npz, where the input is
 `input:NAME` and what a layer makes is `output:NAME`. With MNIST's folder, simple_cnn is trained too. The tests need the
-files alone, not Keras. Made with Keras 3.15.1 on torch 2.15.0, 2026-11-25.
+files alone, not Keras. JAX, because it shares nothing with PyTorch. Made with Keras 3.15.1, 2026-11-25.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def normalisation(x: Tensor, line: Tensor) -> Branches:
         "batch_plain": L.BatchNormalization(center=False, scale=False, epsilon=1e-5)(line),
         "batch_axis": L.BatchNormalization(axis=1)(x),
         "layer": L.LayerNormalization()(x),
-        "layer_axes": L.LayerNormalization(axis=[2, 3], epsilon=1e-5, scale=False)(x),
+        "layer_axes": L.LayerNormalization(axis=[1, 2], epsilon=1e-5, scale=False)(x),
         "group": L.GroupNormalization(groups=3)(x),
         "unit": L.UnitNormalization()(line),
         "rescaling": L.Rescaling(1 / 127.5, offset=-1)(x),
@@ -168,7 +168,7 @@ def recurrent(line: Tensor, film: Tensor) -> Branches:
 def attention(query: Tensor, value: Tensor, words: Tensor) -> Branches:
     found = {
         "self": L.MultiHeadAttention(2, 3)(query, query),
-        "cross": L.MultiHeadAttention(2, 3, value_dim=4, use_bias=False)(query, value),
+        "cross": L.MultiHeadAttention(2, 3, value_dim=4, use_bias=False, dropout=0.1)(query, value),
         "cross_key": L.MultiHeadAttention(3, 2, output_shape=7)(query, value, value),
         "causal": L.MultiHeadAttention(2, 3)(query, query, use_causal_mask=True),
         "dense": L.Dense(4, activation="gelu")(query),

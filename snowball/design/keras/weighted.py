@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +35,13 @@ class Variable:
 class KerasModule(nn.Module):
     """A layer: tensors in Keras's axes in, the same out. `variables` stand in the order in which Keras stores them."""
 
+    optional: ClassVar[tuple[str, ...]] = ("bias",)
+    """Parameters that are None unless a variable is made for them."""
+
     def __init__(self) -> None:
         super().__init__()
+        for name in self.optional:
+            self.register_parameter(name, None)
         self.variables: list[Variable] = []
         self.trains = True
 

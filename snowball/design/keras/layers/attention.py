@@ -18,7 +18,7 @@ class _Product(KerasModule):
     """A product with a matrix of three sides, as Keras's EinsumDense keeps it."""
 
     kernel: nn.Parameter
-    bias: nn.Parameter | None = None
+    bias: nn.Parameter | None
 
     def __init__(self, shape: tuple[int, ...], made: int, biased: bool) -> None:
         super().__init__()

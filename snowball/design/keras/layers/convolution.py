@@ -63,7 +63,7 @@ class _Convolution(ChannelsFirst):
     kernel: nn.Parameter
     depthwise_kernel: nn.Parameter
     pointwise_kernel: nn.Parameter
-    bias: nn.Parameter | None = None
+    bias: nn.Parameter | None
 
     def __init__(self, spec: Spec, dims: int) -> None:
         super().__init__(spec, dims)

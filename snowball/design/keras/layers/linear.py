@@ -14,7 +14,7 @@ __all__ = ["dense", "embedding"]
 
 class _Dense(KerasModule):
     kernel: nn.Parameter
-    bias: nn.Parameter | None = None
+    bias: nn.Parameter | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()

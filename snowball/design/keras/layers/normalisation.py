@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +18,9 @@ __all__ = ["batch_normalization", "group_normalization", "layer_normalization", 
 class _Scaled(KerasModule):
     """Has gamma where `scale` says so, and beta where `center` does."""
 
-    gamma: nn.Parameter | None = None
-    beta: nn.Parameter | None = None
+    optional: ClassVar[tuple[str, ...]] = ("gamma", "beta")
+    gamma: nn.Parameter | None
+    beta: nn.Parameter | None
 
     def __init__(self, spec: Spec, shape: Shape) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class _Recurrent(KerasModule):
 
     kernel: nn.Parameter
     recurrent_kernel: nn.Parameter
-    bias: nn.Parameter | None = None
+    bias: nn.Parameter | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
