@@ -210,6 +210,9 @@ def seed_weights(model: Any, random: np.random.Generator) -> None:
             continue
         low, high = (0.5, 1.5) if "variance" in weight.name else (-0.6, 0.6)
         weight.assign(random.uniform(low, high, weight.shape).astype(np.float32))
+    for layer in model.layers:
+        if isinstance(layer, L.Normalization):
+            layer.finalize_state()  # else it goes on with what its weights were
 
 
 def write(name: str, model: Any, inputs: dict[str, np.ndarray]) -> None:

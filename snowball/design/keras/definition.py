@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...finding import BadInput, brief
@@ -191,11 +191,11 @@ class _Parser:
             taken = {layer.name for layer in layers}
             called = next(free for free in (f"input{end}" for end in ("", *range(len(taken) + 1))) if free not in taken)
             layers.insert(0, Layer(called, INPUT, {"batch_shape": shape}, source=self.source))
-        chained = [Layer(**{**vars(layers[0]), "calls": (Call(()),)})]
+        chained = [replace(layers[0], calls=(Call(()),))]
         for layer in layers[1:]:
             if layer.type == INPUT:
                 raise layer.wrong("an input in the middle of a Sequential")
-            chained.append(Layer(**{**vars(layer), "calls": (Call((Ref(chained[-1].name),)),)}))
+            chained.append(replace(layer, calls=(Call((Ref(chained[-1].name),)),)))
         return Model(name, tuple(chained), (Ref(chained[0].name),), (Ref(chained[-1].name),), trainable)
 
     def _functional(self, name: str, layers: list[Layer], config: Mapping[str, Any], trainable: bool) -> Model:
@@ -208,13 +208,14 @@ class _Parser:
             calls = tuple(self._call(layer, node, known) for node in nodes)
             if layer.type == INPUT:
                 calls = (Call(()),)
-            called.append(Layer(**{**vars(layer), "calls": calls}))
+            called.append(replace(layer, calls=calls))
         inputs, outputs = (self._refs(config.get(key), key, known) for key in ("input_layers", "output_layers"))
         if not inputs or not outputs:
             raise self.wrong("a functional model without inputs or outputs")
         said = config["output_layers"]
         names = tuple(said) if isinstance(said, dict) else ()
-        return _renumbered(Model(name, tuple(called), inputs, outputs, trainable, names))
+        new = any(isinstance(node, dict) for part in config["layers"] for node in part.get("inbound_nodes", []))
+        return _renumbered(Model(name, tuple(called), inputs, outputs, trainable, names), new)
 
     def _call(self, layer: Layer, said: Any, known: set[str]) -> Call:
         if isinstance(said, dict):
@@ -222,7 +223,8 @@ class _Parser:
         if not isinstance(said, list):
             raise layer.wrong("one of its 'inbound_nodes' is neither an object nor a list")
         entries = [said] if said and isinstance(said[0], str) else said
-        inputs, options = [], {}
+        inputs: list[Ref] = []
+        options: dict[str, Any] = {}
         for entry in entries:
             if not isinstance(entry, list) or len(entry) not in (3, 4):
                 raise layer.wrong("a tensor is not said as [layer, call, tensor, options]")
@@ -287,23 +289,33 @@ class _Parser:
         return tuple(self._ref(one, known) for one in (value.values() if isinstance(value, dict) else value))
 
 
-def _renumbered(model: Model) -> Model:
-    """Calls counted from 0: a nested model's first call is its own making, which is not in the file, or is."""
+def _renumbered(model: Model, new: bool) -> Model:
+    """Calls counted from 0: where a nested model's own making counts as its first call, one less.
+
+    In the spelling of Keras 3 (`new`) that is so of outputs, and of functional models alone; in that of Keras 2 of
+    every tensor of a nested model, unless the file comes from a version that counted from 0.
+    """
+    nested = {layer.name: len(layer.calls) for layer in model.layers if layer.model and layer.calls}
+    if new:
+        shifted = {layer.name for layer in model.layers if layer.name in nested and layer.type == "Functional"}
+        return replace(model, outputs=tuple(_moved(ref, shifted, nested) for ref in model.outputs))
     most: dict[str, int] = {}
-    refs = [ref for layer in model.layers for call in layer.calls for ref in call.needs()] + [*model.outputs]
-    for ref in refs:
+    for ref in [*(ref for layer in model.layers for call in layer.calls for ref in call.needs()), *model.outputs]:
         most[ref.layer] = max(most.get(ref.layer, 0), ref.call)
-    shifted = {layer.name for layer in model.layers if layer.model and most.get(layer.name, 0) == len(layer.calls)}
+    shifted = {name for name, count in nested.items() if most.get(name) == count}
 
-    def moved(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(moved, value))
-        if isinstance(value, Ref) and value.layer in shifted:
-            return Ref(value.layer, value.call - 1, value.tensor)
-        return value
+    def moved(call: Call) -> Call:
+        options = {key: _moved(value, shifted, nested) for key, value in call.options.items()}
+        return Call(_moved(call.inputs, shifted, nested), options)
 
-    layers = []
-    for layer in model.layers:
-        calls = [Call(moved(call.inputs), {key: moved(part) for key, part in call.options.items()}) for call in layer.calls]
-        layers.append(Layer(**{**vars(layer), "calls": tuple(calls)}))
-    return Model(model.name, tuple(layers), moved(model.inputs), moved(model.outputs), model.trainable, model.output_names)
+    layers = tuple(replace(layer, calls=tuple(map(moved, layer.calls))) for layer in model.layers)
+    return replace(model, layers=layers, outputs=_moved(model.outputs, shifted, nested))
+
+
+def _moved(value: Any, shifted: set[str], nested: Mapping[str, int]) -> Any:
+    """A call less, of these layers; before the first is the last, as Keras has it."""
+    if isinstance(value, tuple):
+        return tuple(_moved(part, shifted, nested) for part in value)
+    if isinstance(value, Ref) and value.layer in shifted:
+        return replace(value, call=value.call - 1 if value.call else nested[value.layer] - 1)
+    return value

@@ -227,7 +227,7 @@ class _GraphBuilder:
         for variable in module.variables:
             if prod(variable.shape) > MAX_WEIGHTS:
                 raise layer.wrong(f"weights of {_shown(variable.shape)}; {MAX_WEIGHTS:,} numbers are possible")
-        self.weights += sum(part.count() for part in (module, *(inner for _, inner in module.parts())))
+        self.weights += sum(part.num_weights() for part in (module, *(inner for _, inner in module.parts())))
         if self.weights > MAX_WEIGHTS:
             raise layer.wrong(f"{self.weights:,} weights up to here; {MAX_WEIGHTS:,} are possible")
         return module
@@ -279,7 +279,7 @@ def _own(module: KerasModule) -> int:
     """Numbers in a layer's weights; of a nested model none, since its layers have lines of their own."""
     if isinstance(module, KerasGraph):
         return 0
-    return module.count() + sum(_own(part) for _, part in module.parts())
+    return module.num_weights() + sum(_own(part) for _, part in module.parts())
 
 
 def _snake(name: str) -> str:

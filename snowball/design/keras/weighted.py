@@ -57,7 +57,7 @@ class KerasModule(nn.Module):
                 self.register_buffer(variable.name, held)
             self.variables.append(variable)
 
-    def count(self) -> int:
+    def num_weights(self) -> int:
         """Numbers in the variables of this layer itself."""
         return sum(prod(variable.shape) for variable in self.variables)
 

@@ -42,7 +42,8 @@ class _Batch(_Scaled):
         self._momentum = 1 - spec.real("momentum", 0.99)
         if spec.flag("renorm") or spec.flag("fused_renorm"):
             raise spec.layer.wrong("renorm is not read")
-        spec.said("fused")
+        for key in ("fused", "renorm_clipping", "renorm_momentum"):
+            spec.said(key)
         self.add_variables(Variable(f"moving_{name}", shape, trains=False) for name in ("mean", "variance"))
 
     def forward(self, x: Tensor) -> Tensor:

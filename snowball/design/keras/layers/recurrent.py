@@ -37,7 +37,8 @@ class _Recurrent(KerasModule):
             self.gate = read_activation(spec, "recurrent_activation", "sigmoid")
         self.backwards, self.sequences = spec.flag("go_backwards"), spec.flag("return_sequences")
         self.states = spec.flag("return_state")
-        for key in ("stateful", "time_major", "zero_output_for_mask"):
+        spec.said("zero_output_for_mask")  # there are no masks: what makes one is refused
+        for key in ("stateful", "time_major"):
             if spec.flag(key):
                 raise spec.layer.wrong(f"{key} is not read")
         self.reset_after = spec.layer.type == "GRU" and spec.flag("reset_after", spec.version >= 3)
