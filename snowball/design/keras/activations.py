@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .registry import Spec
 
-__all__ = ["SOFTMAX", "Activation", "read_activation"]
+__all__ = ["LINEAR", "SIGMOID", "SOFTMAX", "Activation", "read_activation"]
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -28,9 +28,11 @@ def _linear(x: Tensor) -> Tensor:
     return x
 
 
+LINEAR: Activation = _linear
+SIGMOID: Activation = torch.sigmoid
 SOFTMAX: Activation = _softmax
 FUNCTIONS: Mapping[str, Activation] = {
-    "linear": _linear,
+    "linear": LINEAR,
     "relu": torch.relu,
     "relu6": F.relu6,
     "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
@@ -42,7 +44,7 @@ FUNCTIONS: Mapping[str, Activation] = {
     "swish": F.silu,
     "mish": F.mish,
     "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
+    "sigmoid": SIGMOID,
     "hard_sigmoid": F.hardsigmoid,
     "hard_silu": F.hardswish,
     "hard_swish": F.hardswish,

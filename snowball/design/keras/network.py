@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...finding import BadInput, brief
 from ...imported import LayerRow
-from .activations import SOFTMAX
+from .activations import LINEAR, SIGMOID, SOFTMAX
 from .definition import INPUT, Call, Layer, Model, Ref
 from .registry import Spec, layer_builder
 from .weighted import Apply, KerasModule, Shape
@@ -25,6 +25,7 @@ __all__ = ["KerasGraph", "build_graph", "input_shapes"]
 MAX_NUMBERS = 2**29  # in one tensor
 MAX_WEIGHTS = 2**28  # numbers in all weights, 1 GiB: VGG-19 has 144 million
 MAX_AXES = 8
+ACTIVATED = frozenset(("Dense", "Activation", "Softmax", "Conv2D"))  # what may end in a classifier's activation
 UNSAID = 64  # for a side that the file leaves open, where only shapes are asked for
 
 
@@ -84,22 +85,22 @@ class KerasGraph(KerasModule):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def take_softmax_off(self) -> str:
-        """Make the answer a score for each class: the name of the activation that was last, which is taken off.
+        """Make the only answer a score for each class: the name of the activation that was last, which is taken off.
 
-        Empty where the last layer has none that could be.
+        It is softmax, sigmoid or linear; empty, and nothing is taken off, where it is none of them.
         """
         (out,) = self.model.outputs
         layer = next(layer for layer in self.model.layers if layer.name == out.layer)
         module = self.layers[layer.name]
-        if isinstance(module, KerasGraph):
-            return module.take_softmax_off() if len(layer.calls) == 1 and len(module.model.outputs) == 1 else ""
-        activation = getattr(module, "activation", None)
-        if len(layer.calls) != 1 or activation is None:
+        if len(layer.calls) != 1:
             return ""
-        name = {SOFTMAX: "softmax", torch.sigmoid: "sigmoid"}.get(activation, "")
-        if name:
-            module.activation = _same
-        return name
+        if isinstance(module, KerasGraph):
+            return module.take_softmax_off() if len(module.model.outputs) == 1 else ""
+        activation = getattr(module, "activation", None)
+        if layer.type not in ACTIVATED or activation not in (LINEAR, SIGMOID, SOFTMAX):
+            return ""
+        module.activation = LINEAR  # type: ignore[assignment]  # a plain attribute, whose type nn.Module does not know
+        return {LINEAR: "linear", SIGMOID: "sigmoid"}.get(activation, "softmax")
 
     def allocate(self) -> None:
         """Move what is on the meta device to the CPU, empty."""
@@ -110,10 +111,6 @@ class KerasGraph(KerasModule):
             for name, buffer in list(module._buffers.items()):
                 if buffer is not None and buffer.is_meta:
                     module._buffers[name] = torch.empty_like(buffer, device="cpu")
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
 
 
 def run_call(module: nn.Module, call: Call, held: Mapping[Ref, Tensor]) -> tuple[Tensor, ...]:
@@ -174,7 +171,7 @@ class _GraphBuilder:
                 if layer.name not in given:
                     raise layer.wrong("is an input that the model does not list")
                 made: tuple[Tensor, ...] = (given[layer.name],)
-                graph.add(layer, Apply(_same))
+                graph.add(layer, Apply(LINEAR))
             else:
                 made = self.call(graph, layer, layer.calls[number], held, within)
             held |= {Ref(layer.name, number, at): tensor for at, tensor in enumerate(made)}
