@@ -42,7 +42,7 @@ def read_apart(module: str, path: Path, seconds: int, room: int) -> tuple[dict[s
         if done.returncode or not out.is_file():
             reason = done.stderr.strip().splitlines()[-1:] or ["its reader was stopped: damaged?"]
             raise BadInput(f"{path}: {reason[0][:300]}")
-        with safe_open(out, "pt") as held:  # type: ignore[no-untyped-call]
+        with safe_open(out, "pt") as held:
             return {name: held.get_tensor(name).clone() for name in held.keys()}, held.metadata() or {}  # noqa: SIM118
 
 

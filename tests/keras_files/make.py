@@ -86,8 +86,17 @@ def normalisation(x: Tensor, line: Tensor) -> Branches:
     }
 
 
+def augmentation(x: Tensor) -> Branches:
+    """Layers that let pass outside of training; Keras 3.15 cannot write them as .h5."""
+    kinds = {"Flip": (), "Rotation": (0.1,), "Zoom": (0.1,), "Contrast": (0.1,), "Brightness": (0.1,)}
+    kinds |= {"Translation": (0.1, 0.1)}
+    return {f"random_{kind.lower()}": getattr(L, f"Random{kind}")(*values)(x) for kind, values in kinds.items()}
+
+
 def activations(x: Tensor, line: Tensor) -> Branches:
-    names = "relu relu6 leaky_relu elu selu celu gelu silu mish tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential"
+    names = (
+        "relu relu6 leaky_relu elu selu celu gelu silu mish tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential"
+    )
     names += " softplus softsign softmax log_softmax log_sigmoid tanh_shrink soft_shrink hard_shrink linear"
     found = {f"function_{name}": L.Activation(name)(line) for name in names.split()}
     return found | {
@@ -104,6 +113,7 @@ def activations(x: Tensor, line: Tensor) -> Branches:
         "alpha_dropout": L.AlphaDropout(0.3)(line),
         "gaussian_dropout": L.GaussianDropout(0.3)(line),
         "gaussian_noise": L.GaussianNoise(0.3)(line),
+        "identity": L.Identity()(line),
         "activity": L.ActivityRegularization(l2=0.1)(line),
     }
 
@@ -123,13 +133,15 @@ def shaping(x: Tensor, line: Tensor, box: Tensor) -> Branches:
         "up1d": L.UpSampling1D(3)(line),
         "up2d": L.UpSampling2D((2, 3))(x),
         "up2d_bilinear": L.UpSampling2D(2, interpolation="bilinear")(x),
+        "resizing": L.Resizing(9, 3)(x),
         "up3d": L.UpSampling3D((1, 2, 3))(box),
     }
 
 
 def merging(x: Tensor, y: Tensor, line: Tensor) -> Branches:
     found = {
-        name.lower(): getattr(L, name)()([x, y]) for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+        name.lower(): getattr(L, name)()([x, y])
+        for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
     }
     return found | {
         "add_three": L.Add()([x, y, x]),
@@ -194,6 +206,7 @@ FAMILIES: dict[str, tuple[Callable[..., Branches], dict[str, tuple[int, ...]]]] 
     "transposed": (transposed, {"x": (5, 4, 3), "line": (7, 3), "box": (3, 2, 3, 2)}),
     "pooling": (pooling, {"x": (9, 8, 3), "line": (7, 3), "box": (5, 4, 6, 2)}),
     "normalisation": (normalisation, {"x": (4, 5, 3), "line": (7, 3)}),
+    "augmentation": (augmentation, {"x": (4, 5, 3)}),
     "activations": (activations, {"x": (3, 4, 3), "line": (5, 3)}),
     "shaping": (shaping, {"x": (6, 4, 3), "line": (7, 3), "box": (3, 2, 5, 2)}),
     "merging": (merging, {"x": (3, 4, 3), "y": (3, 4, 3), "line": (5, 3)}),
@@ -222,7 +235,8 @@ def write(name: str, model: Any, inputs: dict[str, np.ndarray]) -> None:
     kept = {f"input:{key}": value for key, value in inputs.items()} | {f"output:{key}": v for key, v in outputs.items()}
     np.savez_compressed(HERE / f"{name}.npz", **kept)
     model.save(HERE / f"{name}.keras")
-    model.save(HERE / f"{name}.h5")
+    if name != "augmentation":
+        model.save(HERE / f"{name}.h5")
 
 
 def make_family(name: str, seed: int) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from ...imported import Imported, ImportSection, Scores
 from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
 from ..keras.load import major
-from ..keras.network import KerasGraph, build_graph, input_shapes
+from ..keras.network import KerasGraph, build_graph, input_shapes, said_shapes
 from ..keras.weights import load_weights
 from . import Format
 
@@ -84,18 +84,22 @@ def _names(model: Model) -> Sequence[str]:
 
 def _inputs(model: Model, asked: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """The shape of each input; what the file leaves open of a picture is `image.size` and `image.channels`."""
-    if len(model.inputs) != 1 or (size := asked.get("image.size")) is None:
+    if len(model.inputs) != 1:
         return input_shapes(model, {})
-    ((name, shape),) = input_shapes(model, {}, unsaid=0).items()
-    sides = [size, size] if isinstance(size, int) else list(size)
-    last = _layout(model, shape) != "first"
-    wanted = [*sides, shape[-1]] if last else [shape[1], *sides]
-    if len(shape) == 3:
-        wanted = sides
-    wanted = [asked.get("image.channels", 3) if side == 0 else side for side in wanted]
-    if any(own not in (0, side) for own, side in zip(shape[1:], wanted, strict=False)) or len(shape) not in (3, 4):
-        raise BadInput(f"image.size={size}: the file says {' x '.join(str(side or '?') for side in shape[1:])}")
-    return input_shapes(model, {name: [1, *wanted]})
+    ((name, own),) = said_shapes(model).items()
+    layout, size = _layout(model, own), asked.get("image.size")
+    if not layout or (size is None and None not in own):
+        return input_shapes(model, {})
+    if size is None and None in (own[2:] if layout == "first" else own[1:3]):
+        raise BadInput(f"{model.layers[0].source}: does not say how large its pictures are: image.size=N says it")
+    first, last = (own[1:2], own[3:]) if layout == "first" else ((), own[3:])
+    sides = own[2:] if layout == "first" else own[1:3]
+    wanted = sides if size is None else (size, size) if isinstance(size, int) else tuple(size)
+    if any(side not in (None, other) for side, other in zip(sides, wanted, strict=True)):
+        raise BadInput(f"image.size={size}: the file says {' x '.join(str(side or '?') for side in sides)}")
+    channels = asked.get("image.channels", 3)
+    shape = [channels if side is None else side for side in (*first, *wanted, *(() if first else last))]
+    return input_shapes(model, {name: [1, *shape]})
 
 
 def _every(model: Model) -> Iterator[Layer]:
@@ -106,11 +110,15 @@ def _every(model: Model) -> Iterator[Layer]:
             yield from _every(layer.model)
 
 
-def _layout(model: Model, shape: Sequence[int]) -> str:
+def _layout(model: Model, shape: Sequence[int | None]) -> str:
     """Where the channels of a picture are: `last`, `first`, or `grey` where there are none; empty where it is none."""
     if len(shape) == 3:
         (name,) = (ref.layer for ref in model.inputs)
-        takers = [layer.type for layer in model.layers if any(ref.layer == name for call in layer.calls for ref in call.needs())]
+        takers = [
+            layer.type
+            for layer in model.layers
+            if any(ref.layer == name for call in layer.calls for ref in call.needs())
+        ]
         return "grey" if takers and ROWS_OF_PIXELS.issuperset(takers) else ""
     if len(shape) != 4:
         return ""
@@ -133,7 +141,7 @@ def _scores(
     channels = {"last": shape[-1], "first": shape[1], "grey": 1}.get(layout)
     if channels not in (1, 3):
         return None, ""
-    sides = shape[2:] if layout == "first" else shape[1:3]
+    height, width = shape[2:] if layout == "first" else shape[1:3]
     with torch.no_grad():
         made = graph(torch.zeros(shape)).shape
     last = graph.take_softmax_off()
@@ -152,7 +160,7 @@ def _scores(
     return Scores(
         KerasScores(graph, layout, single=single).eval(),
         description,
-        (channels, *sides),
+        (channels, height, width),
         2 if single else made[-1],
         _mean(section, channels),
         [1 / scale] * channels,
@@ -180,7 +188,9 @@ def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
         if prepared:
             found.append(Finding("pixels-assumed", "note", f"{message}; the network prepares them itself"))
         else:
-            message += "; the network has no layer that prepares them, and one that learned from 0..1 answers wrongly so"
+            message += (
+                "; the network has no layer that prepares them, and one that learned from 0..1 answers wrongly so"
+            )
             fix = "scale=0.00392156862745098 for 0..1; mean=127.5 scale=0.00784313725490196 for -1..1"
             found.append(Finding("pixels-assumed", "warning", message, {}, fix))
     if last == "linear":

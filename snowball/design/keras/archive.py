@@ -1,8 +1,8 @@
 """Keras's files as tensors and JSON: .keras (a zip of JSON and HDF5) and .h5 (HDF5 with JSON in an attribute).
 
-`write` runs in a process of its own (`..apart`), since the C library below h5py has crashed on hostile files. Nothing is
-followed that leaves the file or the usual: no soft or external links, no datasets kept elsewhere, in chunks or filtered.
-So every number that is read lies in the file, and no size has to be believed.
+`write` runs in a process of its own (`..apart`), since the C library below h5py has crashed on hostile files. Nothing
+is followed that leaves the file or the usual: no soft or external links, no datasets kept elsewhere, in chunks or
+filtered. So every number that is read lies in the file, and no size has to be believed.
 """
 
 from __future__ import annotations

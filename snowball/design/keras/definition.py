@@ -22,7 +22,9 @@ MAX_DEPTH = 200  # of JSON
 MAX_NAME = 200
 MODELS = ("Functional", "Model", "Sequential")
 INPUT = "InputLayer"
-KERAS = re.compile(r"(tensorflow\.python\.|tensorflow\.)?(tf_)?keras(\.src)?(\.(engine|layers|models|legacy)[a-z0-9_.]*)?")
+KERAS = re.compile(
+    r"(tensorflow\.python\.|tensorflow\.)?(tf_)?keras(\.src)?(\.(engine|layers|models|legacy)[a-z0-9_.]*)?"
+)
 PARTS = {"Bidirectional": ("layer", "backward_layer"), "TimeDistributed": ("layer",)}
 
 
@@ -150,7 +152,9 @@ class _Parser:
         self._check_home(said, kind, given)
         if kind in MODELS and "layers" in config:
             model = self.model(kind, config, given, depth)
-            return Layer(given, "Sequential" if kind == "Sequential" else "Functional", {}, model=model, source=self.source)
+            return Layer(
+                given, "Sequential" if kind == "Sequential" else "Functional", {}, model=model, source=self.source
+            )
         parts = {key: self.layer(config[key], key, depth + 1) for key in PARTS.get(kind, ()) if config.get(key)}
         return Layer(given, kind, config, (), parts, source=self.source)
 

@@ -25,7 +25,8 @@ class KerasNet(nn.Module):
     """A network that was read from Keras's files, in evaluation mode.
 
     `net(data)` takes tensors or arrays as Keras would, channels last where the model says so, in the order of
-    `net.inputs` or by name, of any number of rows; it gives the outputs by their keys where the model has such, else by the names of the layers that make them.
+    `net.inputs` or by name, of any number of rows; it gives the outputs by their keys where the model has such, else by
+    the names of the layers that make them.
     """
 
     def __init__(self, graph: KerasGraph, inputs: Mapping[str, tuple[int, ...]]) -> None:

@@ -20,7 +20,7 @@ from .definition import INPUT, Call, Layer, Model, Ref
 from .registry import Spec, layer_builder
 from .weighted import Apply, KerasModule, Shape
 
-__all__ = ["KerasGraph", "build_graph", "input_shapes"]
+__all__ = ["KerasGraph", "build_graph", "input_shapes", "said_shapes"]
 
 MAX_NUMBERS = 2**29  # in one tensor
 MAX_WEIGHTS = 2**28  # numbers in all weights, 1 GiB: VGG-19 has 144 million
@@ -125,24 +125,33 @@ def run_call(module: nn.Module, call: Call, held: Mapping[Ref, Tensor]) -> tuple
     return made if isinstance(made, tuple) else (made,)
 
 
-def input_shapes(model: Model, said: Mapping[str, Sequence[int | None]], unsaid: int | None = UNSAID) -> dict[str, Shape]:
-    """The shape of each input, one row: as `said`, else as the file says; `unsaid` for a side that both leave open."""
+def said_shapes(model: Model) -> dict[str, tuple[int | None, ...]]:
+    """The shape of each input as the file says it, one row; None for a side that it leaves open. Raises BadInput."""
+    layers = {layer.name: layer for layer in model.layers}
+    found: dict[str, tuple[int | None, ...]] = {}
+    for name in (ref.layer for ref in model.inputs):
+        layer = layers[name]
+        shape = layer.config.get("batch_shape") or layer.config.get("batch_input_shape")
+        if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= MAX_AXES:
+            raise layer.wrong(f"its shape is not said: give it, e.g. shapes={{{name!r}: (1, 224, 224, 3)}}")
+        if any(side is not None and (type(side) is not int or side < 1) for side in shape[1:]):
+            raise layer.wrong(f"its shape is {str(tuple(shape))[:80]}")
+        found[name] = (1, *shape[1:])
+    return found
+
+
+def input_shapes(model: Model, said: Mapping[str, Sequence[int]]) -> dict[str, Shape]:
+    """The shape of each input, one row: as `said`, else as the file says, with UNSAID for a side left open."""
     names = [ref.layer for ref in model.inputs]
     if unknown := set(said) - set(names):
         raise BadInput(f"{model.name}: no input {min(unknown)!r}; there is {', '.join(names)}")
-    layers = {layer.name: layer for layer in model.layers}
+    own = {} if set(said) == set(names) else said_shapes(model)
     found = {}
     for name in names:
-        layer = layers[name]
-        shape = said.get(name) or layer.config.get("batch_shape") or layer.config.get("batch_input_shape")
-        if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= MAX_AXES:
-            raise layer.wrong(f"its shape is not said: give it, e.g. shapes={{{name!r}: (1, 224, 224, 3)}}")
-        sides = [unsaid if side is None else side for side in shape[1:]]
-        if any(side is None for side in sides):
-            raise layer.wrong(f"its shape {tuple(shape)} leaves a side open")
-        if any(type(side) is not int or side < 1 for side in sides) or prod(map(int, sides)) > MAX_NUMBERS:
-            raise layer.wrong(f"its shape is {str(tuple(shape))[:80]}")
-        found[name] = (1, *(int(side) for side in sides))
+        sides = tuple(int(UNSAID if side is None else side) for side in (said.get(name) or own[name])[1:])
+        if any(side < 1 for side in sides) or prod(sides) > MAX_NUMBERS or len(sides) >= MAX_AXES:
+            raise BadInput(f"{model.layers[0].source}: input {name!r} of {_shown(sides)[:80]} for a row")
+        found[name] = (1, *sides)
     return found
 
 
@@ -177,8 +186,10 @@ class _GraphBuilder:
             held |= {Ref(layer.name, number, at): tensor for at, tensor in enumerate(made)}
         for ref in model.outputs:
             if ref not in held:
-                raise BadInput(f"{model.layers[0].source}: an output is tensor {ref.tensor} of call {ref.call} of layer"
-                               f" {ref.layer!r}, which there is not")
+                raise BadInput(
+                    f"{model.layers[0].source}: an output is tensor {ref.tensor} of call {ref.call} of layer"
+                    f" {ref.layer!r}, which there is not"
+                )
         for layer in model.layers:
             if layer.name not in graph.layers:
                 raise layer.wrong("is never called")
@@ -199,7 +210,7 @@ class _GraphBuilder:
             at = len(self.rows)
             graph.add(layer, self.module(layer, shapes, call.options, f"{within}{layer.name}/"))
         module = graph.layers[layer.name]
-        made = self.run(layer, shapes, lambda: run_call(module, call, held))
+        made: tuple[Tensor, ...] = self.run(layer, shapes, lambda: run_call(module, call, held))
         if new:
             row = LayerRow(f"{within}{layer.name}", layer.type, tuple(tuple(one.shape) for one in made), _own(module))
             self.rows.insert(at, row)

@@ -105,7 +105,9 @@ class Spec:
         if len(pairs) != dims or any(
             len(pair) != 2 or any(type(side) is not int or not 0 <= side <= MAX_INT for side in pair) for pair in pairs
         ):
-            raise self.layer.wrong(f"{name} is {_shown(value)}: two whole numbers for each of {dims} sides are possible")
+            raise self.layer.wrong(
+                f"{name} is {_shown(value)}: two whole numbers for each of {dims} sides are possible"
+            )
         return [(pair[0], pair[1]) for pair in pairs]
 
     def axes(self, name: str, default: int = -1) -> list[int]:
@@ -201,4 +203,3 @@ def layer_builder(layer: Layer) -> tuple[Builder, tuple[str, ...]]:
 def _shown(value: Any) -> str:
     text = "missing" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:80]}..."
-

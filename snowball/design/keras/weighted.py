@@ -46,7 +46,7 @@ class KerasModule(nn.Module):
         self.trains = True
 
     def add_variables(self, variables: Iterable[Variable], shapes: Iterable[Shape] = ()) -> None:
-        """Make a parameter for each, a buffer where it does not train; `shapes` where they are not Keras's reordered."""
+        """Make a parameter for each, a buffer where it does not train; `shapes` where not Keras's reordered."""
         said = list(shapes)
         for number, variable in enumerate(variables):
             ordered = tuple(variable.shape[axis] for axis in variable.order or range(len(variable.shape)))

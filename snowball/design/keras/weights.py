@@ -34,9 +34,7 @@ def load_weights(graph: KerasGraph, archive: Archive, source: str) -> list[str]:
     for module, variable, place in pairs:
         module.load(variable, archive.tensors[place])
     taken = {place for _, _, place in pairs}
-    return sorted(
-        place for place in archive.tensors.keys() - taken if not set(place.split("/")) & set(UNREAD)
-    )
+    return sorted(place for place in archive.tensors.keys() - taken if not set(place.split("/")) & set(UNREAD))
 
 
 def _by_place(module: KerasModule, place: str) -> Iterator[tuple[KerasModule, Variable, str]]:

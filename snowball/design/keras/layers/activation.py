@@ -10,7 +10,7 @@ from ..activations import SOFTMAX, read_activation
 from ..registry import Spec, register
 from ..weighted import Apply, KerasModule, Variable
 
-__all__ = ["activation", "elu", "leaky_relu", "prelu", "relu", "softmax", "thresholded_relu"]
+__all__ = ["activation", "elu", "leaky_relu", "prelu", "relu", "softmax"]
 
 
 class _Activation(KerasModule):
@@ -103,11 +103,3 @@ def elu(spec: Spec) -> KerasModule:
     spec.inputs(1)
     alpha = spec.real("alpha", 1.0)
     return Apply(lambda x: F.elu(x, alpha))
-
-
-@register("ThresholdedReLU")
-def thresholded_relu(spec: Spec) -> KerasModule:
-    """x above `theta`, else 0; of Keras 2."""
-    spec.inputs(1)
-    theta = spec.real("theta", 1.0)
-    return Apply(lambda x: x * (x > theta))

@@ -29,7 +29,7 @@ class _Product(KerasModule):
 
     def forward(self, x: Tensor) -> Tensor:
         taken = self.kernel.dim() - self._made
-        found = torch.tensordot(x, self.kernel, taken)
+        found: Tensor = torch.tensordot(x, self.kernel, taken)
         return found if self.bias is None else found + self.bias
 
 

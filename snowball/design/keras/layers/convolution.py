@@ -98,9 +98,7 @@ class _Convolution(ChannelsFirst):
             padding = even
         else:
             x = pad_sides(x, pairs)
-        found: Tensor = CONVOLVE[self._dims - 1](
-            x, kernel, bias, self._stride, padding, self._dilation, self._groups
-        )
+        found: Tensor = CONVOLVE[self._dims - 1](x, kernel, bias, self._stride, padding, self._dilation, self._groups)
         return found
 
 
@@ -131,9 +129,7 @@ class _Depthwise(_Convolution):
         name = "depthwise_kernel" if pointwise else "kernel"
         first = (*self._size, self.channels, times)
         order = (dims, dims + 1, *range(dims))
-        self.add_variables(
-            [Variable(name, first, order, called="depthwise_kernel")], [(made, 1, *self._size)]
-        )
+        self.add_variables([Variable(name, first, order, called="depthwise_kernel")], [(made, 1, *self._size)])
         self._pointwise = pointwise
         if pointwise:
             filters = spec.integer("filters")
@@ -203,7 +199,7 @@ def _dims(spec: Spec) -> int:
     return int(next(letter for letter in spec.layer.type if letter.isdigit()))
 
 
-@register("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
+@register("Conv1D", "Conv2D", "Conv3D")
 def convolution(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, sides..., filters)."""
     return _Plain(spec, _dims(spec))
@@ -221,7 +217,7 @@ def separable(spec: Spec) -> KerasModule:
     return _Depthwise(spec, _dims(spec), pointwise=True)
 
 
-@register("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Deconvolution2D")
+@register("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def transposed(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, larger sides..., filters)."""
     return _Transposed(spec, _dims(spec))

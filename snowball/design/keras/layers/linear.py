@@ -37,7 +37,9 @@ class _Embedding(KerasModule):
         super().__init__()
         spec.inputs(1)
         if spec.flag("mask_zero"):
-            raise spec.layer.wrong("mask_zero: masks are not read: layers behind it would answer otherwise than in Keras")
+            raise spec.layer.wrong(
+                "mask_zero: masks are not read: layers behind it would answer otherwise than in Keras"
+            )
         self.add_variables([Variable("embeddings", (spec.integer("input_dim"), spec.integer("output_dim")))])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..registry import Spec, register
 from ..weighted import Apply, KerasModule
 
-__all__ = ["augmentation", "dropout", "gaussian"]
+__all__ = ["alpha_dropout", "augmentation", "dropout", "gaussian", "identity"]
 
 
 class _Dropout(KerasModule):
@@ -45,6 +45,11 @@ class _Gaussian(KerasModule):
             return x
         drawn = torch.randn_like(x) * self._deviation
         return x * (1 + drawn) if self._multiplies else x + drawn
+
+
+class _Augmentation(KerasModule):
+    def forward(self, x: Tensor, training: bool = False) -> Tensor:
+        return x
 
 
 @register("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
@@ -92,4 +97,4 @@ def augmentation(spec: Spec) -> KerasModule:
     spec.inputs(1)
     for key in spec.layer.config:
         spec.said(key)
-    return Apply(lambda x: x)
+    return _Augmentation()

@@ -109,7 +109,7 @@ def _one(spec: Spec, axes: Sequence[int]) -> Sequence[int]:
     return axes
 
 
-@register("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
+@register("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2")
 def batch_normalization(spec: Spec) -> KerasModule:
     """Each channel by its mean and deviation (Ioffe and Szegedy, 2015)."""
     return _Batch(spec)

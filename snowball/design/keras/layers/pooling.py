@@ -38,7 +38,7 @@ class _Pooling(ChannelsFirst):
         found: Tensor = average(pad_sides(x, pairs), self._size, self._stride)
         if not any(side for pair in pairs for side in pair):
             return found
-        inside = average(pad_sides(torch.ones_like(x[:1, :1]), pairs), self._size, self._stride)
+        inside: Tensor = average(pad_sides(torch.ones_like(x[:1, :1]), pairs), self._size, self._stride)
         return found / inside
 
 

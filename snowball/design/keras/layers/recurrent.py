@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -31,7 +33,7 @@ class _Recurrent(KerasModule):
             raise spec.layer.wrong(f"{len(spec.shapes)} inputs; one and {self.num_states} states are possible")
         self.units, width = spec.integer("units"), spec.shapes[0][2]
         self.activation = read_activation(spec, default="tanh")
-        self.gate = torch.sigmoid
+        self.gate: Callable[[Tensor], Tensor] = torch.sigmoid
         gates = GATES[spec.layer.type]
         if gates > 1:
             self.gate = read_activation(spec, "recurrent_activation", "sigmoid")
@@ -46,7 +48,7 @@ class _Recurrent(KerasModule):
         variables = [Variable("kernel", (width, wide)), Variable("recurrent_kernel", (self.units, wide))]
         if spec.flag("use_bias", True):
             variables.append(Variable("bias", (2, wide) if self.reset_after else (wide,)))
-        self.add_variables(Variable(**{**vars(variable), "group": "cell"}) for variable in variables)
+        self.add_variables(replace(variable, group="cell") for variable in variables)
 
     def step(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         """What the kernel makes of one step's input, (N, gates * U), and the states before, to those behind."""
@@ -112,14 +114,14 @@ class _Bidirectional(KerasModule):
         self._merge = spec.word("merge_mode", MERGES)
         if spec.layer.config.get("merge_mode", "concat") is None:
             raise spec.layer.wrong("merge_mode is null: one of " + ", ".join(MERGES) + " is possible")
-        self.forward_layer = spec.part("layer", spec.shapes)
         own = "backward_layer" in spec.layer.parts
-        self.backward_layer = spec.part("backward_layer" if own else "layer", spec.shapes)
-        both = self.forward_layer, self.backward_layer
-        if not all(isinstance(layer, _Recurrent) for layer in both):
+        ahead = spec.part("layer", spec.shapes)
+        back = spec.part("backward_layer" if own else "layer", spec.shapes)
+        if not isinstance(ahead, _Recurrent) or not isinstance(back, _Recurrent):
             raise spec.layer.wrong("wraps what is not recurrent")
         if not own:
-            self.backward_layer.backwards = not self.forward_layer.backwards
+            back.backwards = not ahead.backwards
+        self.forward_layer, self.backward_layer = ahead, back
 
     def parts(self) -> list[tuple[str, KerasModule]]:
         return [("forward_layer", self.forward_layer), ("backward_layer", self.backward_layer)]
@@ -151,7 +153,7 @@ class _TimeDistributed(KerasModule):
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.layer(x.flatten(0, 1))
-        return found.unflatten(0, (x.shape[0], x.shape[1]))
+        return found.reshape(x.shape[0], x.shape[1], *found.shape[1:])
 
 
 @register("SimpleRNN", "LSTM", "GRU", options=("initial_state",))

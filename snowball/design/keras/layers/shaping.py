@@ -87,7 +87,9 @@ class _UpSampling(ChannelsFirst):
     def __init__(self, spec: Spec, dims: int) -> None:
         super().__init__(spec, dims)
         self._size = spec.sides("size", dims, 2)
-        self._bilinear = spec.word("interpolation", ("nearest", "bilinear") if dims == 2 else ("nearest",)) == "bilinear"
+        self._bilinear = (
+            spec.word("interpolation", ("nearest", "bilinear") if dims == 2 else ("nearest",)) == "bilinear"
+        )
 
     def inner(self, x: Tensor) -> Tensor:
         if self._bilinear:
