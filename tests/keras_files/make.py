@@ -240,6 +240,7 @@ def write(name: str, model: Any, inputs: dict[str, np.ndarray]) -> None:
 
 
 def make_family(name: str, seed: int) -> None:
+    keras.backend.clear_session()  # layers' names are counted from the beginning
     keras.utils.set_random_seed(seed)
     random = np.random.Generator(np.random.Philox(seed))
     build, shapes = FAMILIES[name]
@@ -254,6 +255,7 @@ def make_family(name: str, seed: int) -> None:
 
 def make_classifier(seed: int) -> None:
     """A Sequential for pictures of three channels with its own Rescaling, ending in a softmax."""
+    keras.backend.clear_session()  # layers' names are counted from the beginning
     keras.utils.set_random_seed(seed)
     random = np.random.Generator(np.random.Philox(seed))
     model = keras.Sequential(
@@ -287,6 +289,7 @@ def read_mnist(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def train_simple_cnn(folder: Path) -> None:
     """Keras's own example for MNIST (simple_cnn, Chollet, 2015), with half its filters: shares of 0..1 go in."""
+    keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     pixels, labels = read_mnist(folder, "train")
     model = keras.Sequential(

@@ -83,6 +83,9 @@ class _Resizing(ChannelsFirst):
     def inner(self, x: Tensor) -> Tensor:
         return F.interpolate(x, self._size, mode="bilinear", align_corners=False)
 
+    def forward(self, x: Tensor, training: bool = False) -> Tensor:
+        return super().forward(x)
+
 
 @register("Rescaling")
 def rescaling(spec: Spec) -> KerasModule:
@@ -96,7 +99,7 @@ def normalization(spec: Spec) -> KerasModule:
     return _Normalization(spec)
 
 
-@register("Resizing")
+@register("Resizing", options=("training",))
 def resizing(spec: Spec) -> KerasModule:
     """Pictures of another size, bilinear."""
     return _Resizing(spec)
