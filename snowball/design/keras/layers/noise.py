@@ -89,7 +89,12 @@ def identity(spec: Spec) -> KerasModule:
 
 
 @register(
-    *(f"Random{what}" for what in ("Flip", "Rotation", "Zoom", "Contrast", "Brightness", "Translation")),
+    "RandomFlip",
+    "RandomRotation",
+    "RandomZoom",
+    "RandomContrast",
+    "RandomBrightness",
+    "RandomTranslation",
     options=("training",),
 )
 def augmentation(spec: Spec) -> KerasModule:
