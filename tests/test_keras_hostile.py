@@ -245,6 +245,7 @@ WRONG_H5: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "a layer without a group": (_lose("model_weights/dense"), "names a layer 'dense' and holds no group"),
     "a config of numbers": (_say("/", "model_config", np.arange(5)), "'model_config' is not text"),
     "a config that is no JSON": (_say("/", "model_config", "{"), "is not JSON"),
+    "a text that is none": (_say("/", "keras_version", "\udcff"), "damaged"),
     "names of nothing": (_say("model_weights/dense", "weight_names", [b"a", b"b"]), "holds none of that name"),
     "fewer names": (_say("model_weights/dense", "weight_names", [b"classifier/dense/bias"]), "1 weights|holds none"),
 }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "read_archive", "write"]
 
-SECONDS = 4  # of the processor, and one more for each
+SECONDS = 3  # of the processor, and one more for each
 BYTES_A_SECOND = 20_000_000
 ROOM = 1_500_000_000  # address space beside the file's own; NumPy and h5py map half of it
 MAX_FILE = 2**32
@@ -85,11 +85,11 @@ def write(source: Path, out: Path) -> None:
             texts, tensors = _read_zip(source, out.with_suffix(".h5"))
         else:
             raise BadInput(f"neither a zip file nor HDF5, which Keras's files are: it begins with {magic!r}")
+        save_file(tensors, out, metadata=texts)
     except (BadInput, MemoryError):
         raise
     except Exception as error:  # hostile bytes make the parsers raise nearly anything
         raise BadInput(f"damaged ({type(error).__name__}: {brief(error)})") from error
-    save_file(tensors, out, metadata=texts)
 
 
 def _read_zip(source: Path, unpacked: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
