@@ -240,12 +240,16 @@ def _say(where: str, name: str, value: Any) -> Callable[[h5py.File], None]:
     return change
 
 
+def _no_text(file: h5py.File) -> None:
+    file.attrs.create("keras_version", b"\xff\xfe", dtype=h5py.string_dtype())
+
+
 WRONG_H5: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "only weights": (_lose("model_weights"), "holds no network"),
     "a layer without a group": (_lose("model_weights/dense"), "names a layer 'dense' and holds no group"),
     "a config of numbers": (_say("/", "model_config", np.arange(5)), "'model_config' is not text"),
     "a config that is no JSON": (_say("/", "model_config", "{"), "is not JSON"),
-    "a text that is none": (_say("/", "keras_version", "\udcff"), "damaged"),
+    "a text that is none": (_no_text, "damaged"),
     "names of nothing": (_say("model_weights/dense", "weight_names", [b"a", b"b"]), "holds none of that name"),
     "fewer names": (_say("model_weights/dense", "weight_names", [b"classifier/dense/bias"]), "1 weights|holds none"),
 }
