@@ -134,6 +134,7 @@ def shaping(x: Tensor, line: Tensor, box: Tensor) -> Branches:
         "up2d": L.UpSampling2D((2, 3))(x),
         "up2d_bilinear": L.UpSampling2D(2, interpolation="bilinear")(x),
         "resizing": L.Resizing(9, 3)(x),
+        "spatial_dropout3d": L.SpatialDropout3D(0.5)(box),
         "up3d": L.UpSampling3D((1, 2, 3))(box),
     }
 
