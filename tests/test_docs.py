@@ -33,6 +33,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/lips.md", "lips.onnx"),
         ("docs/audio.md", "tones.onnx"),
         ("docs/caffe.md", "net.onnx"),
+        ("docs/keras.md", "net.onnx"),
         ("docs/audio.md", "tones.onnx"),
         ("docs/lips.md", "lips.onnx"),
     ],
