@@ -1,0 +1,421 @@
+"""Checks of the loss: what it wants of outputs, and whether following it leads to the targets.
+
+The loss is asked, not read: outputs are made up, and its value and its gradient tell what is inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..finding import Finding
+from .answer import read_answer
+from .lab import Lab
+from .nested import leaves, mapped, rows_of
+from .program import call
+
+__all__ = ["CHECKS"]
+
+FREE_STEPS = 300  # of outputs that follow the loss by themselves
+NEAR = 1e-4
+
+
+def _given(lab: Lab) -> tuple[Any, Any, Any]:
+    """(inputs, targets, outputs) of a training batch, outputs of training mode, without a graph."""
+    inputs, targets = lab.first_batch
+    with lab.program.kept(seed=0):
+        outputs = lab.outputs(inputs, training=True)
+    return inputs, targets, mapped(outputs, lambda t: t.detach())
+
+
+def _loss_of(lab: Lab, outputs: Any, targets: Any) -> Tensor:
+    value = lab.program.loss(outputs, targets)
+    return value if isinstance(value, Tensor) else torch.as_tensor(value)
+
+
+def finite(lab: Lab) -> Iterator[Finding]:
+    """No NaN in what is given, in the loss, or in its gradients, before and while the program trains."""
+    for what, part in (("inputs", lab.train.inputs), ("targets", lab.train.targets)):
+        for name, tensor in leaves(part):
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                bad = int((~tensor.isfinite()).reshape(len(tensor), -1).any(1).sum()) if tensor.dim() else 1
+                message = f"{what} {name!r} hold NaN or infinity in {bad} of {len(lab.train)} training rows"
+                yield Finding("non-finite", "error", message, {"rows": bad}, "clean the data")
+                return
+    own = lab.own
+    if not own.finite:
+        at = next((n for n, value in enumerate(own.losses) if not math.isfinite(value)), len(own.losses))
+        slower = _at_lower_rate(lab)
+        evidence = {"step": at, "finite_at_a_tenth_of_the_rate": slower}
+        check = "lr-too-high" if slower else "non-finite"
+        message = f"the loss is NaN or infinite at step {at}"
+        message += "; at a hundredth of the learning rate it is not" if slower else ", and at a hundredth of the learning rate as well"
+        fix = "lower the learning rate" if slower else "look for log(0), a division by 0, sqrt(0) or an overflow"
+        yield Finding(check, "error", message, evidence, fix)
+
+
+def _at_lower_rate(lab: Lab) -> bool:
+    from .lab import Change
+
+    calm = lab.outcome(Change("a hundredth of the learning rate", lr=0.01))
+    return calm.finite and calm.last_loss <= calm.first_loss
+
+
+def broadcast(lab: Lab) -> Iterator[Finding]:
+    """Outputs (B, 1) beside targets (B,): an elementwise loss pairs every row with every other."""
+    inputs, targets, outputs = _given(lab)
+    found = []
+    watch = _PairWatch()
+    with lab.program.kept(seed=0), watch:
+        if lab.program.train_step is not None:
+            lab.step((inputs, targets), lab.program.optimizer or torch.optim.SGD(lab.program.model.parameters(), 0.0))
+        else:
+            _loss_of(lab, outputs, targets)
+    found = watch.pairs
+    if found:
+        one, other, name = found[0]
+        message = f"{name} pairs shapes {list(one)} and {list(other)}: every row is compared with every other"
+        fix = "bring both to one shape: outputs.squeeze(1), or targets.unsqueeze(1)"
+        yield Finding("shape-broadcast", "error", message, {"shapes": [list(one), list(other)], "in": name}, fix)
+
+
+class _PairWatch(torch.overrides.TorchFunctionMode):
+    """Notes elementwise functions of a (B, 1) and a (B,) with B > 1, which nobody means."""
+
+    NAMES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "sub", "rsub", "mul", "eq", "div", "add")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs: list[tuple[Any, Any, str]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "").strip("_")
+        tensors = [a for a in args[:2] if isinstance(a, Tensor)]
+        if name in self.NAMES and len(tensors) == 2:
+            one, other = tensors[0].shape, tensors[1].shape
+            if _column_and_row(one, other) or _column_and_row(other, one):
+                self.pairs.append((tuple(one), tuple(other), name))
+        return func(*args, **(kwargs or {}))
+
+
+def _column_and_row(one: Any, other: Any) -> bool:
+    return len(one) == len(other) + 1 and one[-1] == 1 and tuple(one[:-1]) == tuple(other) and other[0] > 1
+
+
+def loss_input(lab: Lab) -> Iterator[Finding]:
+    """Probabilities into a loss that takes logits, or the reverse, by what the loss does to shifted outputs."""
+    _, targets, outputs = _given(lab)
+    answer = read_answer(outputs, targets)
+    if answer.form == "classes":
+        yield from _class_inputs(lab, outputs, targets, answer.path)
+    elif answer.form in ("binary", "multilabel"):
+        yield from _binary_inputs(lab, outputs, targets, answer.path, answer.labels)
+
+
+def _class_inputs(lab: Lab, outputs: Any, targets: Any, path: str) -> Iterator[Finding]:
+    scores = dict(leaves(outputs))[path]
+    dims = [d for d in (1, scores.dim() - 1) if scores.shape[d] > 1]
+
+    def loss(change: Any) -> float:
+        return float(_loss_of(lab, _replaced(outputs, path, change), targets))
+
+    base = loss(scores)
+    invariant = abs(loss(scores + 3.0) - base) < NEAR * max(1.0, abs(base)) and abs(loss(scores * 3.0) - base) > 1e-6
+    for dim in dict.fromkeys(dims):
+        sums = scores.sum(dim)
+        if bool((scores >= 0).all()) and bool((sums - 1).abs().max() < 1e-3) and invariant:
+            message = "the outputs are probabilities already, and the loss takes their softmax once more"
+            yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the softmax out of the model")
+            return
+        if invariant and bool((scores >= 0).all()) and bool((scores <= 1).all()) and _fixed_range(lab, path):
+            message = "the outputs lie in 0..1, and the loss takes their softmax: no class can become much more likely"
+            yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the sigmoid out of the model")
+            return
+    if scores.dim() >= 2 and invariant and bool((scores >= 0).all()) and bool(((scores.sum(0) - 1).abs() < 1e-3).all()):
+        message = "the outputs are probabilities over the rows of the batch, and the loss takes a softmax over classes"
+        yield Finding("loss-input", "error", message, {}, "leave the softmax out of the model")
+        return
+    if not invariant:
+        shift = base - loss(scores + 1.0)
+        linear = abs(shift - 1) < 1e-3 and abs((base - loss(scores + 2.0)) - 2) < 1e-2
+        total = scores.float().logsumexp(dims[-1] if scores.dim() > 2 else 1)
+        if linear and float(total.abs().max()) > 1e-2 and float(scores.float().logsumexp(1).abs().max()) > 1e-2:
+            message = "the loss takes log-probabilities (it falls by 1 when all scores rise by 1), and the outputs are none"
+            yield Finding("loss-input", "error", message, {}, "log_softmax before nll_loss, or cross_entropy on logits")
+
+
+def _fixed_range(lab: Lab, path: str) -> bool:
+    """Whether outputs stay in 0..1 when every weight is ten times as large: a sigmoid ends the network."""
+    with lab.program.kept(seed=0):
+        with torch.no_grad():
+            for parameter in lab.program.model.parameters():
+                parameter.mul_(10)
+        outputs = lab.outputs(lab.first_batch[0], training=True)
+    scores = dict(leaves(outputs))[path]
+    return bool(((scores >= 0) & (scores <= 1)).all())
+
+
+def _replaced(outputs: Any, path: str, tensor: Tensor) -> Any:
+    names = iter([name for name, _ in leaves(outputs)])
+    return mapped(outputs, lambda old: tensor if next(names) == path else old)
+
+
+def _binary_inputs(lab: Lab, outputs: Any, targets: Any, path: str, labels: Tensor) -> Iterator[Finding]:
+    scores = dict(leaves(outputs))[path]
+    inside = bool(((scores >= 0) & (scores <= 1)).all())
+    made_up = torch.linspace(-2, 2, scores.numel()).reshape(scores.shape).to(scores)
+
+    def loss(value: Tensor) -> Tensor | None:
+        try:
+            return _loss_of(lab, _replaced(outputs, path, value), targets)
+        except (RuntimeError, ValueError):
+            return None
+
+    logit = loss(made_up)
+    if logit is None or not bool(logit.isfinite()):
+        return
+    # The slope at 0 for yes and no, against that of the logistic loss: -1/2 where y is 1, +1/2 where it is 0.
+    free = torch.zeros_like(scores).requires_grad_()
+    value = loss(free)
+    if value is None or not value.requires_grad:
+        return
+    (slope,) = torch.autograd.grad(value, free, allow_unused=True)
+    if slope is None or not bool(slope.isfinite().all()):
+        return
+    slopes = slope.reshape(-1)
+    wanted = (0.5 - labels.reshape(-1)).to(slopes)
+    if slopes.numel() != wanted.numel():
+        return
+    positive, negative = slopes[wanted < 0], slopes[wanted > 0]
+    if not len(positive) or not len(negative):
+        return
+    logistic = bool((positive < 0).all() and (negative > 0).all())
+    reference = F.binary_cross_entropy_with_logits(made_up.reshape(-1), labels.reshape(-1).to(made_up))
+    takes_logits = logistic and abs(float(logit) - float(reference)) < 1e-3 * max(1.0, float(reference))
+    weighted = logistic and abs(float(positive.mean() / positive[0]) - 1) < 1e-3 and abs(float(negative.mean() / negative[0]) - 1) < 1e-3
+    if inside and (takes_logits or weighted) and _fixed_range(lab, path) and not _is_squared(lab, outputs, targets, path, labels):
+        message = "the outputs are probabilities already, and the loss takes their sigmoid once more"
+        yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the sigmoid out of the model")
+
+
+def _is_squared(lab: Lab, outputs: Any, targets: Any, path: str, labels: Tensor) -> bool:
+    """Whether the loss is a distance: 0 at the labels themselves."""
+    scores = dict(leaves(outputs))[path]
+    exact = _replaced(outputs, path, labels.reshape(scores.shape).to(scores))
+    return float(_loss_of(lab, exact, targets)) < 1e-3
+
+
+def minimiser(lab: Lab) -> Iterator[Finding]:
+    """Outputs that follow the loss by themselves must end at the targets: the best a network could do.
+
+    Adam moves free outputs down the loss; then they are decided as answers are. Where the loss leads to other answers,
+    it is not the loss of this problem; where it leads away from all of them, its sign is wrong.
+    """
+    _, targets, outputs = _given(lab)
+    answer = read_answer(outputs, targets)
+    if answer.form == "unknown":
+        return
+    scores = dict(leaves(outputs))[answer.path]
+    low, high = _bounds(lab, answer.path)
+    free = scores.float().clone().requires_grad_()
+    optimiser = torch.optim.Adam([free], lr=0.1 * max(1.0, float(answer.labels.float().std()) if answer.form == "numbers" else 1.0))
+    first = None
+    with torch.enable_grad():
+        for _ in range(FREE_STEPS):
+            optimiser.zero_grad()
+            try:
+                value = _loss_of(lab, _replaced(outputs, answer.path, free), targets)
+            except (RuntimeError, ValueError, IndexError):
+                return
+            if not value.requires_grad:
+                yield Finding("gradient-cut", "error", "the loss has no gradient in the outputs", {}, "compute it from tensors alone")
+                return
+            value = value if value.dim() == 0 else value.mean()
+            first = float(value) if first is None else first
+            value.backward()
+            if free.grad is None:
+                return
+            optimiser.step()
+            if low is not None:
+                with torch.no_grad():
+                    free.clamp_(low + 1e-4, (high or 1.0) - 1e-4)
+    if not bool(free.isfinite().all()):
+        yield Finding("non-finite", "error", "the loss leads outputs to NaN or infinity", {"first": first}, "look for log(0)")
+        return
+    reached = read_answer(_replaced(outputs, answer.path, free.detach()), targets, answer.path)
+    start, end, chance = answer.score(), reached.score(), answer.chance()
+    evidence = {"score_at_first": start, "score_at_the_minimum": end, "best_constant": chance}
+    if answer.form == "numbers":
+        yield from _numbers_minimum(answer, reached, evidence)
+        return
+    if end > 0.95:
+        return
+    away = end < min(start, chance) - 0.1 or end < 0.02
+    if away:
+        message = f"following the loss leads away from the targets: {end:.0%} of outputs that minimise it are right"
+        yield Finding("loss-sign", "error", message, evidence, "the loss has to fall as answers become right: look at its sign")
+    elif end < 0.8:
+        message = f"outputs that minimise the loss are right in {end:.0%} of answers alone: it is not this problem's loss"
+        yield Finding("wrong-loss", "error", message, evidence, "cross_entropy for classes, binary_cross_entropy_with_logits for labels")
+
+
+def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:
+    spread = float((answer.labels - answer.labels.mean(0)).square().mean().clamp(min=1e-12))
+    before = float((answer.scores - answer.labels).square().mean())
+    after = float((reached.scores - reached.labels).square().mean())
+    if after > 4 * max(before, spread):
+        message = "following the loss leads away from the targets"
+        yield Finding("loss-sign", "error", message, evidence, "the loss has to fall as answers come near: look at its sign")
+    elif after > 0.5 * spread and after > 0.5 * before:
+        message = f"outputs that minimise the loss are not the targets (R squared {reached.score():.2f})"
+        yield Finding("wrong-loss", "error", message, evidence, "compare outputs with the targets, element by element")
+
+
+def _bounds(lab: Lab, path: str) -> tuple[float | None, float | None]:
+    """0 and 1 where the network's end keeps outputs there, so that a loss of probabilities is given such."""
+    _, _, outputs = _given(lab)
+    scores = dict(leaves(outputs))[path]
+    if bool(((scores >= 0) & (scores <= 1)).all()) and _fixed_range(lab, path):
+        return 0.0, 1.0
+    if bool((scores <= 1e-6).all()):  # log-probabilities
+        return None, None
+    return None, None
+
+
+def clipped(lab: Lab) -> Iterator[Finding]:
+    """Badly wrong answers must pull: a loss that is cut off at some height has no gradient just where it is high."""
+    _, targets, outputs = _given(lab)
+    answer = read_answer(outputs, targets)
+    if answer.form not in ("classes", "numbers", "binary"):
+        return
+    scores = dict(leaves(outputs))[answer.path].float()
+    if answer.form == "numbers":
+        spread = float(answer.labels.std().clamp(min=1e-3)) if answer.labels.numel() > 1 else 1.0
+        worse = [answer.labels.reshape(scores.shape) + k * spread for k in (0.5, 2.0, 8.0)]
+    elif answer.form == "classes":
+        if scores.dim() != 2 or len(answer.labels) != len(scores):
+            return
+        right = F.one_hot(answer.labels, scores.shape[1]).to(scores)
+        worse = [-k * right for k in (1.0, 4.0, 16.0)]
+        if bool((scores.logsumexp(1).abs() < 1e-3).all()):
+            worse = [value.log_softmax(1) for value in worse]
+        elif bool((scores >= 0).all()) and bool(((scores.sum(1) - 1).abs() < 1e-3).all()):
+            worse = [value.softmax(1) for value in worse]
+    else:
+        low, _ = _bounds(lab, answer.path)
+        if low is not None:
+            return
+        worse = [(-k * (2 * answer.labels - 1)).reshape(scores.shape) for k in (1.0, 4.0, 16.0)]
+    slopes = []
+    for value in worse:
+        free = value.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            try:
+                loss = _loss_of(lab, _replaced(outputs, answer.path, free), targets)
+            except (RuntimeError, ValueError, IndexError):
+                return
+            if not loss.requires_grad:
+                slopes.append(0.0)
+                continue
+            (grad,) = torch.autograd.grad(loss.mean(), free, allow_unused=True)
+        slopes.append(0.0 if grad is None else float(grad.abs().sum()))
+    if slopes[0] > 0 and slopes[-1] < 1e-9 or (slopes[1] > 0 and slopes[-1] < 1e-6 * slopes[1]):
+        message = "answers that are very wrong have no gradient: the loss is cut off at some height"
+        yield Finding("loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss")
+    elif all(slope == 0 for slope in slopes):
+        message = "wrong answers have no gradient: the loss is cut off"
+        yield Finding("loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss")
+
+
+def uses_targets(lab: Lab) -> Iterator[Finding]:
+    """Other targets give another loss."""
+    _, targets, outputs = _given(lab)
+    parts = [t for _, t in leaves(targets) if t.dim() > 0 and len(t) > 2]
+    if not parts or all(bool((t == t[:1]).all()) for t in parts):
+        return
+    base = float(_loss_of(lab, outputs, targets).mean())
+    for shift in (1, 2, 3):
+        try:
+            other = float(_loss_of(lab, outputs, rows_of(targets, torch.arange(len(parts[0]), device=parts[0].device).roll(shift))).mean())
+        except (RuntimeError, ValueError, IndexError):
+            return
+        if abs(other - base) > 1e-9 * max(1.0, abs(base)):
+            return
+    if lab.answer.form == "unknown":
+        return
+    yield Finding("wrong-loss", "error", "the loss stays the same with other rows' targets", {"loss": base}, "compare outputs with targets")
+
+
+def initial(lab: Lab) -> Iterator[Finding]:
+    """A network that knows nothing should lose what guessing loses: log C for C classes (Karpathy, 2019).
+
+    Where it loses far more, the same program is trained once more from weights as PyTorch draws them.
+    """
+    from .lab import Change
+
+    inputs, targets, outputs = _given(lab)
+    answer = read_answer(outputs, targets)
+    program = lab.program
+    resettable = [m for m in program.model.modules() if hasattr(m, "reset_parameters")]
+    suspicious, evidence = False, {}
+    if answer.form == "classes":
+        loss, expected = float(_loss_of(lab, outputs, targets).mean()), math.log(answer.num_classes)
+        evidence = {"loss": loss, "expected": expected}
+        suspicious = loss > 2 * expected + 1
+    with program.kept(seed=0):
+        signal, gradients = _signal(lab)
+    evidence |= {"smallest_spread": signal, "gradient_ratio": gradients}
+    suspicious = suspicious or signal < 1e-3 or gradients < 1e-5
+    if not suspicious or not resettable:
+        return
+
+    def redraw(model: torch.nn.Module) -> None:
+        for module in resettable:
+            module.reset_parameters()
+
+    own, other = lab.own, lab.outcome(Change("weights as PyTorch draws them", prepare=redraw))
+    evidence |= {"learned": own.learned(), "learned_from_default_weights": other.learned()}
+    if _better(other, own):
+        message = f"initial weights are of the wrong size: from PyTorch's own the program learns {other.learned():.0%} of what there is, not {own.learned():.0%}"
+        yield Finding("init-scale", "error", message, evidence, "draw weights with a variance of 1/fan_in to 2/fan_in")
+    elif answer.form == "classes" and evidence["loss"] > 2 * evidence["expected"] + 1:
+        message = f"the loss before training is {evidence['loss']:.2f}, guessing gives {evidence['expected']:.2f}"
+        yield Finding("init-scale", "warning", message, evidence, "scale the last layer's initial weights down")
+
+
+def _signal(lab: Lab) -> tuple[float, float]:
+    """How far rows differ at the narrowest layer, as a share of its size there; and the ratio of the gradients' sizes
+    of the first and the last layer."""
+    spreads: list[float] = []
+    kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+    layers = [m for m in lab.program.model.modules() if isinstance(m, kinds)]
+
+    def after(module: Any, given: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and len(output) > 2:
+            flat = output.detach().float().reshape(len(output), -1)
+            spreads.append(float(flat.std(0).mean()))
+
+    hooks = [layer.register_forward_hook(after) for layer in layers]
+    try:
+        lab.program.model.train()
+        value = lab.program.loss(call(lab.program.model, lab.first_batch[0]), lab.first_batch[1])
+        value.mean().backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    grads = [float(m.weight.grad.norm() / m.weight.numel() ** 0.5) for m in layers if m.weight.grad is not None]
+    ratio = grads[0] / grads[-1] if len(grads) > 1 and grads[-1] > 0 else 1.0
+    return (min(spreads) if spreads else 1.0), ratio
+
+
+def _better(one: Any, other: Any, margin: float = 0.1) -> bool:
+    """Whether one training learned clearly more of what there is."""
+    return one.finite and one.learned() > other.learned() + margin
+
+
+CHECKS = (finite, broadcast, loss_input, uses_targets, minimiser, clipped, initial)
