@@ -1,0 +1,95 @@
+"""Checks of any PyTorch training program: what fails silently, found before it costs a training.
+
+`check_program` is handed the parts of a program (see `program.KEYS`), makes experiments on them, and puts everything
+back. Checks are differential where they can be: one thing is changed, and what must move or must stay is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..finding import BadInput, Finding, worst_first
+from . import curve, data, evaluation, network, objective, stepping
+from .lab import Lab, OutOfTime
+from .program import KEYS, Program
+
+__all__ = ["KEYS", "Program", "Verdict", "check_program"]
+
+SECONDS = 55.0
+# In the order in which one bug hides another: what breaks a contract comes before what only trains badly.
+CHECKS = (
+    *network.CHECKS[:3],
+    *objective.CHECKS[1:-1],
+    *stepping.CHECKS,
+    *network.CHECKS[3:],
+    *evaluation.CHECKS,
+    *data.CHECKS[:4],
+    objective.finite,
+    *data.CHECKS[4:-1],
+    objective.initial,
+    *data.CHECKS[-1:],
+    *curve.CHECKS,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checks say of a program."""
+
+    findings: list[Finding]
+    untested: dict[str, str]
+    """Check -> why it could not be made."""
+
+    @property
+    def verdict(self) -> Literal["fail", "pass", "abstain"]:
+        if any(finding.severity == "error" for finding in self.findings):
+            return "fail"
+        return "abstain" if self.untested else "pass"
+
+
+def check_program(parts: Mapping[str, Any], seconds: float = SECONDS) -> Verdict:
+    """Look for silent bugs in a program's parts; its state is as before when this returns.
+
+    Raises BadInput where the parts do not make a program: a key that is missing or unknown, a model that cannot be
+    called with its batches.
+    """
+    program = Program.of(parts)
+    lab = Lab(program, seconds)
+    _tried(lab)
+    found: list[Finding] = []
+    untested: dict[str, str] = {}
+    for check in CHECKS:
+        try:
+            if lab.left < 0:
+                raise OutOfTime(f"{seconds:.0f} s are up")
+            found += check(lab)
+        except OutOfTime as error:
+            untested[check.__name__] = str(error)
+        except Exception as error:  # noqa: BLE001 - the program's own code may raise anything; the other checks go on
+            untested[check.__name__] = f"{type(error).__name__}: {error}"
+    return Verdict(worst_first(_once(found)), untested)
+
+
+def _once(found: list[Finding]) -> list[Finding]:
+    """One finding of a name, the worst."""
+    best: dict[str, Finding] = {}
+    for finding in worst_first(found):
+        best.setdefault(finding.check, finding)
+    return [finding for finding in found if best[finding.check] is finding]
+
+
+def _tried(lab: Lab) -> None:
+    """One batch through model and loss, so that a program that cannot run at all is told so in one line."""
+    try:
+        with lab.program.kept(seed=0):
+            inputs, targets = lab.first_batch
+            value = lab.program.loss(lab.outputs(inputs, training=True), targets)
+            float(value.mean())
+    except (BadInput, KeyboardInterrupt):
+        raise
+    except StopIteration as error:
+        raise BadInput("'train' gives no batch") from error
+    except Exception as error:
+        raise BadInput(f"model and loss cannot be called with the first training batch: {type(error).__name__}: {error}") from error
