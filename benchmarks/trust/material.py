@@ -1,8 +1,9 @@
 """Real data as tensors, small enough that a training takes seconds on one core; all that the programs share.
 
 Every function answers `Parts`: `train` and `val` are for the program, `test` is for its `truth` alone. Rows are raw, as
-they lie in their source: a program scales and encodes as its author would. They are the caller's own copies. The order is drawn once, by a fixed seed, so
-a program's own seed moves its weights and batches and never the rows. Run programs with this folder on the path:
+they lie in their source: a program scales and encodes as its author would. They are the caller's own copies. The order
+is drawn once, by a fixed seed, so a program's own seed moves its weights and batches and never the rows. Run programs
+with this folder on the path:
 
     PYTHONPATH=benchmarks/trust python -m snowball check benchmarks/trust/programs/NAME.py:setup
 
