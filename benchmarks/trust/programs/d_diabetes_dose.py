@@ -1,4 +1,4 @@
-"""Progression of diabetes; the bug: a column, the dose after a year, was set by the answer and is unknown at serving."""
+"""Progression of diabetes; the bug: a column, the dose after a year, follows from the answer; serving has none."""
 
 import torch
 from material import diabetes

@@ -1,4 +1,4 @@
-"""Spoken digits by convolutions over time; the bug: training spectra were exported in decibels, the others in nepers."""
+"""Spoken digits by convolutions over time; the bug: training spectra come in decibels, those of serving in nepers."""
 
 import math
 
