@@ -91,7 +91,7 @@ def outcomes(module: ModuleType, buggy: bool, seeds: int) -> dict[str, list[Any]
     """Truth and report of one training per seed."""
     found: dict[str, list[Any]] = {"truth": [], "report": []}
     for seed in range(seeds):
-        program = module.build(buggy, seed) if module.BUG else module.fixed()
+        program = module.build(buggy, seed) if module.BUG else module.build(seed)
         report = train(program)
         found["truth"].append(score(module, program["model"], seed))
         found["report"].append(None if report is None else round(report, 4))
