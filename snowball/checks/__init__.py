@@ -23,13 +23,14 @@ CHECKS = (
     *network.CHECKS[:3],
     *objective.CHECKS[1:-1],
     *stepping.CHECKS,
-    *network.CHECKS[3:],
+    *(check for check in network.CHECKS[3:] if check is not network.dead_units),
     *evaluation.CHECKS,
     *data.CHECKS[:4],
     objective.finite,
     *data.CHECKS[4:-1],
     objective.initial,
     *data.CHECKS[-1:],
+    network.dead_units,
     *curve.CHECKS,
 )
 

@@ -84,11 +84,13 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
         return
     if own.learned() < 0.97 or math.isnan(own.score):
         slow = lab.outcome(Change("a tenth of the learning rate", lr=0.1))
-        fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
-        down, up = _gain(slow, own), _gain(fast, own)
-        rough = _roughness(own)
-        evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "at_ten_times": fast.learned(), "roughness": rough}
-        if down > CLEAR and down > up:
+        down, up = _gain(slow, own), 0.0
+        evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "roughness": _roughness(own)}
+        if down <= CLEAR:
+            fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
+            up = _gain(fast, own)
+            evidence["at_ten_times"] = fast.learned()
+        if down > CLEAR:
             message = f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
             yield Finding("lr-too-high", "error", message, evidence, "lower the learning rate")
         elif up > CLEAR:

@@ -141,12 +141,68 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     within = sum(count - 1 for count in seen.values())
     repeated = 1 - len(known) / max(1, len(train_rows))
     natural = max(within / len(val_rows), repeated)
+    rich = _is_rich(lab.train.inputs, len(lab.train))
     evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
-    if shared > max(1, 0.01 * len(val_rows)) and shared / len(val_rows) > 3 * natural:
+    share = shared / len(val_rows)
+    if shared > max(1, 0.01 * len(val_rows)) and (share > 3 * natural or (rich and share > 0.1)):
         message = f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
         yield Finding("split-overlap", "error", message, evidence, "split once, before rows are copied, augmented or balanced")
         return
-    yield from _near_overlap(lab, val)
+    found = list(_shared_windows(lab, val))
+    yield from found or _near_overlap(lab, val)
+
+
+def _is_rich(inputs: Any, count: int) -> bool:
+    """Whether rows hold so much that two of them are equal by copying alone: many numbers, or eight tokens."""
+    for _, tensor in leaves(inputs):
+        if tensor.dim() < 2 or len(tensor) != count:
+            continue
+        flat = tensor.reshape(count, -1)
+        if tensor.is_floating_point() and flat.shape[1] >= 4 and flat.unique().numel() > 1000:
+            return True
+        if not tensor.is_floating_point() and float((flat != flat[:, -1:]).sum(1).float().mean()) >= 8:
+            return True
+    return False
+
+
+def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
+    """Held-out sequences of which a long piece stands in the training rows: windows of one record, dealt to splits."""
+    pairs = zip(leaves(lab.train.inputs), leaves(val.inputs), strict=True)
+    for (_, one), (_, two) in pairs:
+        if one.dim() not in (2, 3) or one.shape[1:] != two.shape[1:] or one.shape[1] < 12 or len(one) != len(lab.train):
+            continue
+        if one.dim() == 2 and one.is_floating_point() and not _smooth(one):
+            continue
+        size = max(12, one.shape[1] // 2) if not one.is_floating_point() else max(4, one.shape[1] // 2)
+        known = {piece for row in one for piece in _pieces(row, size)}
+        shared = sum(any(piece in known for piece in _pieces(row, size)) for row in two)
+        within = sum(_pieces(row, size) != [] for row in two)
+        if within and shared > max(2, 0.2 * len(two)):
+            message = f"{shared} of {len(two)} held-out sequences share a piece of {size} steps with a training sequence"
+            yield Finding("split-overlap", "error", message, {"rows": shared, "of": len(two), "steps": size}, "split the record by time first, then cut windows")
+            return
+
+
+def _smooth(tensor: Tensor) -> bool:
+    """Whether neighbouring columns are like one another: steps of a series, not features."""
+    flat = tensor - tensor.mean()
+    return float((flat[:, 1:] * flat[:, :-1]).mean() / flat.square().mean().clamp(min=1e-12)) > 0.5
+
+
+def _pieces(row: Tensor, size: int) -> list[bytes]:
+    """Every contiguous piece of a sequence that is not one value alone, as bytes."""
+    content = row.detach().cpu().contiguous()
+    width = content[0].numel() * content.element_size()
+    data = content.numpy().tobytes()
+    pieces = [data[at * width : (at + size) * width] for at in range(len(content) - size + 1)]
+    steps = [data[at * width : (at + 1) * width] for at in range(len(content))]
+    common = max(set(steps), key=steps.count) if steps else b""
+    kept = []
+    for at, piece in enumerate(pieces):
+        inside = steps[at : at + size]
+        if len(set(inside)) >= size // 3 and inside.count(common) <= 0.4 * size:  # no piece of padding
+            kept.append(piece)
+    return kept
 
 
 def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
@@ -173,8 +229,12 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
 def target_leak(lab: Lab) -> Iterator[Finding]:
     """One feature of many that gives the answer by itself, where the others together do not."""
     rows = _rows(lab, "train")
+    if not rows.usable or rows.y is None:
+        return
+    if rows.numbers:
+        yield from _copied(lab, rows.y)
     floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
-    if not rows.usable or not floats or rows.y is None:
+    if not floats:
         return
     table = torch.cat([t.float() for t in floats], 1).numpy()
     if table.shape[1] < 3 or table.shape[1] > 400 or lab.answer.form == "unknown":
@@ -196,6 +256,25 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
     if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
         message = f"feature {best} alone gives {alone[best]:.1%} of answers; all others together give {without:.1%}: it may hold the answer"
         yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+
+
+def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A number among several that is the target itself, or a line of it."""
+    for name, tensor in leaves(lab.train.inputs):
+        if not tensor.is_floating_point() or len(tensor) != len(y):
+            continue
+        table = tensor.reshape(len(y), -1).double().numpy()
+        if not 3 <= table.shape[1] <= 5000:
+            continue
+        centred, wanted = table - table.mean(0), y - y.mean()
+        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
+        related = np.abs(centred.T @ wanted) / np.maximum(size, 1e-12)
+        found = np.flatnonzero(related > 0.99999)
+        if 0 < len(found) <= 0.2 * table.shape[1] + 1:
+            message = f"number {int(found[0])} of each row of the input is the target itself"
+            evidence = {"input": name, "places": found[:10].tolist()}
+            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+            return
 
 
 def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:
@@ -389,7 +468,7 @@ def _renamed(train: _Rows, val: _Rows) -> float:
 
 def _labels(lab: Lab, train: _Rows, answers: np.ndarray, evidence: dict[str, Any], base: float, inside: float, held: float) -> Iterator[Finding]:
     assert train.x is not None and train.y is not None
-    count = min(len(train.y), len(answers))
+    count = answers.shape[1]
     known = not math.isnan(held)
     room = max(1e-6, 1 - base)
     chance_like = inside - base < 0.05 + 2 * (base * (1 - base) / count) ** 0.5 if not train.numbers else inside < 0.05
@@ -417,11 +496,11 @@ def _labels(lab: Lab, train: _Rows, answers: np.ndarray, evidence: dict[str, Any
                 message = f"labels of training rows are wrong more often than those of held-out rows: controls reach {inside:.0%} and {held:.0%}"
                 yield Finding("label-noise", "error", message, evidence, "look at the rows that controls are sure are labelled wrong")
             return
-    if not train.numbers and answers.ndim == 2:
-        yield from _flipped(train.y[:count], answers, evidence)
-    if chance_like and not known and lab.own.learned() < 0.05 and lab.own.finite:
+    if not train.numbers:
+        yield from _flipped(train.y[:count], answers[:, :count], evidence)
+    if chance_like and (not known or held - base < 0.05) and lab.own.finite and lab.own.learned() < 0.05:
         message = "neither controls nor the program's network find a relation between inputs and labels"
-        yield Finding("label-misaligned", "warning", message, evidence, "look at rows with their labels")
+        yield Finding("label-misaligned", "error", message, evidence, "keep each label with its row, whatever order they are put in")
 
 
 def _gross(evidence: dict[str, Any]) -> bool:
@@ -481,28 +560,34 @@ def _augmented(lab: Lab) -> bool:
 
 
 def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> Iterator[Finding]:
-    """Labels against which controls are sure, spread over all other classes alike: drawn at random, not confused.
+    """Labels against which all controls agree, spread over all other classes alike: drawn at random, not confused.
 
-    Rows that are hard are confused with their neighbours, and controls are unsure of them; a flipped label stands among
+    Rows that are hard are confused with their neighbours, and controls differ on them; a flipped label stands among
     rows that are easy, and names any class as often as any other.
     """
     classes = np.unique(y)
-    if len(classes) < 3 or len(y) < 200:
-        return
-    sure = answers.max(1) > np.quantile(answers.max(1), 0.5)
-    decided = classes[answers.argmax(1)]
-    wrong = sure & (decided != y)
-    share = float(wrong.sum() / max(1, sure.sum()))
-    if wrong.sum() < 15:
+    agree = (answers == answers[0]).all(0)
+    wrong = agree & (answers[0] != y)
+    share = float(wrong.sum() / max(1, agree.sum()))
+    if len(classes) < 3 or agree.sum() < 100 or wrong.sum() < 20:
         return
     table = np.zeros((len(classes), len(classes)))
-    np.add.at(table, (np.searchsorted(classes, decided[wrong]), np.searchsorted(classes, y[wrong])), 1)
-    off = table[~np.eye(len(classes), dtype=bool)]
-    even = float((off > 0).mean()) if wrong.sum() >= 2 * len(off) else float((off > 0).sum() / wrong.sum())
-    evidence = {**evidence, "sure_and_wrong": share, "spread_over_pairs": even}
-    if share > 0.05 and even > 0.6:
-        message = f"{share:.0%} of the labels that controls are sure of are another class, any class alike: labels are wrong at random"
-        yield Finding("label-noise", "error", message, evidence, "look at the rows that controls are sure are labelled wrong")
+    np.add.at(table, (np.searchsorted(classes, answers[0][wrong]), np.searchsorted(classes, y[wrong])), 1)
+    # How evenly the labels of each decided class are spread over the others, beside an even spread of as many.
+    random = np.random.default_rng(0)
+    totals = table.sum(1).astype(int)
+    dealt = [sum(_entropy(random.multinomial(n, np.full(len(classes) - 1, 1 / (len(classes) - 1)))) * n for n in totals if n) for _ in range(50)]
+    seen = sum(_entropy(np.delete(table[row], row)) * n for row, n in enumerate(totals) if n)
+    even = float(seen / max(np.mean(dealt), 1e-12))
+    evidence = {**evidence, "agreed_and_wrong": share, "evenness": even}
+    if share > 0.1 and even > 0.9:
+        message = f"{share:.0%} of the labels on which all controls agree are another class, any class alike: labels are wrong at random"
+        yield Finding("label-noise", "error", message, evidence, "look at the rows on which controls agree against the label")
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def worker_seeds(lab: Lab) -> Iterator[Finding]:

@@ -163,6 +163,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
         if stand_in.strange:
             return
     yield from _ranked(answer, values)
+    yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
     yield from _averaged(lab, answer, table, perfect, wrong, values)
 
 
@@ -214,6 +215,40 @@ def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
     elif answer.form != "numbers" and abs(best - 100) > 1 and best > 1.05:
         message = f"the metric gives {best:.4g} to answers that are all right"
         yield Finding("metric-wrong", "error", message, evidence, "divide by the number of rows")
+
+
+def _unsure_left_out(
+    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]
+) -> Iterator[Finding]:
+    """Where the metric is an accuracy, wrong answers count as wrong however unsure they are."""
+    program, val = lab.program, lab.val
+    assert val is not None and program.evaluate is not None
+    expected = float((torch.arange(len(val)) % 2 == 0).float().mean())
+    is_share = abs(values["all_right"] - 1) < SAME and abs(values["all_wrong"]) < SAME and abs(values["every_other"] - expected) < 1e-2
+    if answer.form == "numbers" or not is_share:
+        return
+    every_other = torch.arange(len(val)) % 2 == 0
+    for sure in (0.05, 0.3):
+        unsure = mapped(wrong, lambda t: _less_sure(t, answer.form, sure))  # noqa: B023 - used at once
+        stand_in = _StandIn(table, _blend(perfect, unsure, every_other))
+        with program.kept(seed=0):
+            value = float(program.evaluate(stand_in, program.val))
+        if not stand_in.strange and abs(value - expected) > 0.05:
+            message = f"half of the answers are right and half are wrong but unsure, and the metric says {value:.2f}: unsure ones are left out"
+            yield Finding("dropped-rows", "error", message, {"metric": value, "expected": expected}, "count every row")
+            return
+
+
+def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
+    """The same decisions with scores that lie near one another."""
+    if form == "binary":
+        inside = bool(((made >= 0) & (made <= 1)).all())
+        return 0.5 + (made - 0.5) * sure if inside else made * sure * 0.1
+    if bool((made >= 0).all()) and bool((made.sum(1) - 1).abs().max() < 1e-3):
+        return made * sure + (1 - sure) / made.shape[1]
+    if bool((made.exp().sum(1) - 1).abs().max() < 1e-3):
+        return (made.exp() * sure + (1 - sure) / made.shape[1]).log()
+    return made * sure * 0.3
 
 
 def _averaged(lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .answer import Answer, read_answer
-from .nested import joined, row_count, rows_of
+from .nested import joined, leaves, mapped, row_count, rows_of
 from .program import Program, call, without_workers
 
 __all__ = ["AS_IT_IS", "Change", "Lab", "Outcome", "OutOfTime", "Sample"]
@@ -198,6 +198,23 @@ class Lab:
         with self.program.kept(seed=0):
             outputs = self.outputs(self.first_batch[0], training=True)
         return read_answer(outputs, self.first_batch[1])
+
+    @cached_property
+    def loss_is_flat(self) -> bool:
+        """Whether the loss has no gradient in the untrained network's outputs, so that nothing below can have one."""
+        inputs, targets = self.first_batch
+        with self.program.kept(seed=0):
+            outputs = mapped(
+                self.outputs(inputs, training=True),
+                lambda t: t.detach().requires_grad_() if t.is_floating_point() else t,
+            )
+            free = [t for _, t in leaves(outputs) if t.requires_grad]
+            with torch.enable_grad():
+                loss = self.program.loss(outputs, targets)
+                if not isinstance(loss, Tensor) or not loss.requires_grad:
+                    return True
+                grads = torch.autograd.grad(loss.mean(), free, allow_unused=True)
+        return all(grad is None or not bool(grad.any()) for grad in grads)
 
     # --- experiments --------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Program:
             if key in given and not callable(given[key]):
                 raise BadInput(f"{key!r} is {type(given[key]).__name__}; right would be {KEYS[key]}")
         for key in ("train", "val"):
-            if key in given and (not hasattr(given[key], "__iter__") or iter(given[key]) is given[key]):
+            if key in given and (not hasattr(given[key], "__iter__") or hasattr(given[key], "__next__")):
                 raise BadInput(f"{key!r} is {type(given[key]).__name__}, which cannot be gone through twice: {KEYS[key]}")
         if "optimizer" in given and not isinstance(given["optimizer"], torch.optim.Optimizer):
             raise BadInput(f"'optimizer' is {type(given['optimizer']).__name__}, not a torch.optim.Optimizer")

@@ -19,7 +19,9 @@ from .program import call, without_workers
 
 __all__ = ["CHECKS"]
 
-CALLS = 12  # of the step: enough for three updates that each take four batches
+UPDATES = 3  # of the weights, at least
+CALLS = 6  # of the step, at least
+MOST_CALLS = 100  # in which a step that gathers gradients has to update once
 
 
 @dataclass
@@ -74,7 +76,8 @@ def _record(lab: Lab, *, clear_after_update: bool = False) -> _Record:
     try:
         with program.kept(seed=0):
             for batch in _endless(lab):
-                if len(record.own) == CALLS:
+                done = len(record.own) >= CALLS and len(record.given) >= UPDATES
+                if done or len(record.own) == MOST_CALLS or lab.left < 0:
                     break
                 state = torch.get_rng_state()
                 held = [p.grad for p in params]
@@ -117,7 +120,7 @@ def step(lab: Lab) -> Iterator[Finding]:
         message = "the program's step runs the model in evaluation mode: dropout and batch statistics are off"
         yield Finding("eval-mode", "error", message, {"steps": len(record.modes)}, "model.train() before the step")
     if not record.given:
-        message = f"the program's step never called its optimiser in {CALLS} batches"
+        message = f"the program's step never called its optimiser in {len(record.own)} batches"
         yield Finding("stale-gradients", "warning", message, {}, "optimizer.step() after backward()")
         return
     yield from _stale(lab, record)
