@@ -20,17 +20,17 @@ __all__ = ["KEYS", "Program", "Verdict", "check_program"]
 SECONDS = 55.0
 # In the order in which one bug hides another: what breaks a contract comes before what only trains badly.
 CHECKS = (
-    *network.CHECKS[:3],
+    *network.CHECKS[:6],
     *objective.CHECKS[1:-1],
     *stepping.CHECKS,
-    *(check for check in network.CHECKS[3:] if check is not network.dead_units),
+    *network.CHECKS[6:-1],
     *evaluation.CHECKS,
     *data.CHECKS[:4],
     objective.finite,
     *data.CHECKS[4:-1],
     objective.initial,
     *data.CHECKS[-1:],
-    network.dead_units,
+    *network.CHECKS[-1:],
     *curve.CHECKS,
 )
 

@@ -90,13 +90,15 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
             up = _gain(fast, own)
             evidence["at_ten_times"] = fast.learned()
+            if up <= CLEAR and own.last_loss > 0.7 * own.first_loss:
+                up = _gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)), own)
         if down > CLEAR:
             message = f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
             yield Finding("lr-too-high", "error", message, evidence, "lower the learning rate")
         elif up > CLEAR:
             further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
             evidence["at_a_hundred_times"] = further.learned()
-            message = f"at ten times the learning rate the program learns {up:.0%} more of what there is in as many steps"
+            message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
             severity = "error" if up > 2 * CLEAR or _gain(further, own) > CLEAR else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 
@@ -144,7 +146,7 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
 
             outputs = dict(leaves(lab.outputs(lab.first_batch[0])))[answer.path]
         off = float((outputs.float().reshape(len(outputs), -1).mean(0) - mean).abs().mean() / spread)
-        if off < 3 or last.out_features != labels.shape[1]:
+        if off < 1 or last.out_features != labels.shape[1]:
             return
     elif answer.form == "classes" and answer.one_a_row:
         shares = torch.bincount(targets.reshape(-1).clamp(min=0), minlength=answer.num_classes).float() / len(targets)

@@ -142,6 +142,66 @@ def input_ignored(lab: Lab) -> Iterator[Finding]:
                 yield Finding("input-ignored", "error", f"the outputs do not depend on {what}", {"input": name}, "use it, or leave it out")
 
 
+def hidden_words(lab: Lab) -> Iterator[Finding]:
+    """The words of a row, other than its padding, move its outputs: each is replaced by one of another row."""
+    inputs, _ = lab.batch
+    count = row_count(inputs)
+    padded = [(n, t) for n, t in leaves(inputs) if t.dim() == 2 and len(t) == count and not t.is_floating_point() and _padding(t) is not None]
+    if len(padded) != 1 or _is_random(lab):
+        return
+    name, tensor = padded[0]
+    value = _padding(tensor)
+    inside = tensor != value
+    changed = tensor.clone()
+    changed[inside] = tensor[inside].roll(7)
+    with lab.program.kept(seed=0):
+        for _ in range(STEPS):
+            _plain_step(lab)
+        before, after = _eval_outputs(lab, inputs), _eval_outputs(lab, _with_leaf(inputs, name, changed))
+    if max((_moved(a, b) for a, b in zip(before, after, strict=True)), default=1.0) < 1e-9:
+        message = f"the outputs do not depend on the words of input {name!r}, only on its padding"
+        yield Finding("input-ignored", "error", message, {"input": name}, "a mask marks what is left out in one place, what counts in another")
+
+
+def silent_units(lab: Lab) -> Iterator[Finding]:
+    """Units whose activation cuts off below 0 and that are 0 for every row before training."""
+    watch = _ReluWatch()
+    with lab.program.kept(seed=0):
+        for number, batch in enumerate(lab.program.batches(_no_workers(lab))):
+            if number == 4:
+                break
+            with watch:
+                lab.outputs(batch[0])
+            watch.place = 0
+    shares = [float((~alive).float().mean()) for alive in watch.alive if alive.numel() >= UNITS]
+    if shares and max(shares) >= 0.9:
+        message = f"{max(shares):.0%} of the units of activation {shares.index(max(shares)) + 1} are 0 for every row before training"
+        fix = "begin biases at 0 and draw smaller weights, or use a leaky activation"
+        yield Finding("dead-units", "error", message, {"shares": [round(share, 3) for share in shares]}, fix)
+
+
+class _ReluWatch(torch.overrides.TorchFunctionMode):
+    """Notes which units of each call of relu are above 0 for some row; calls are told apart by their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: list[Tensor] = []
+        self.place = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        if name in ("relu", "relu_", "clamp_min") and isinstance(found, Tensor) and found.dim() > 1:
+            dims = [0, *range(2, found.dim())] if found.dim() != 3 else [0, 1]
+            alive = (found > 0).sum(dims) > 0
+            if self.place == len(self.alive):
+                self.alive.append(alive)
+            elif self.alive[self.place].shape == alive.shape:
+                self.alive[self.place] |= alive
+            self.place += 1
+        return found
+
+
 def _is_mask_or_length(tensor: Tensor, parts: list[tuple[str, Tensor]]) -> bool:
     """What stands beside another input and says only how much of it counts."""
     return len(parts) > 1 and (tensor.dtype == torch.bool or (not tensor.is_floating_point() and tensor.dim() == 1))
@@ -655,4 +715,4 @@ def _is_layer_weight(model: nn.Module, name: str) -> bool:
     return leaf == "weight" and isinstance(owner, nn.Linear | nn.modules.conv._ConvNd)
 
 
-CHECKS = (unregistered, weights, symmetry, eval_mode, batch_mixing, time_leak, input_ignored, padding_leak, nonlinearity, dead_units)
+CHECKS = (unregistered, weights, symmetry, eval_mode, batch_mixing, time_leak, silent_units, input_ignored, hidden_words, padding_leak, nonlinearity, dead_units)

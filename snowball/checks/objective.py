@@ -224,7 +224,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     low, high = _bounds(lab, answer.path)
     free = scores.float().clone().requires_grad_()
     optimiser = torch.optim.Adam([free], lr=0.1 * max(1.0, float(answer.labels.float().std()) if answer.form == "numbers" else 1.0))
-    first = None
+    first, last = None, 0.0
     with torch.enable_grad():
         for _ in range(FREE_STEPS):
             optimiser.zero_grad()
@@ -237,6 +237,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
                 return
             value = value if value.dim() == 0 else value.mean()
             first = float(value.detach()) if first is None else first
+            last = float(value.detach())
             value.backward()
             if free.grad is None:
                 return
@@ -253,15 +254,33 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     if answer.form == "numbers":
         yield from _numbers_minimum(answer, reached, evidence)
         return
-    if end > 0.95:
+    bottomless = last < min(0.0, first or 0.0) - 1
+    evidence["loss_at_the_minimum"] = last
+    if answer.form == "multilabel":
+        yield from _excluding(lab, outputs, targets, answer)
+    if end > 0.95 or (answer.form == "binary" and not bottomless):  # of two, either may be the one that scores high
         return
-    away = end < min(start, chance) - 0.1 or end < 0.02
-    if away:
+    if end < min(start, chance) - 0.1 or end < 0.02:
         message = f"following the loss leads away from the targets: {end:.0%} of outputs that minimise it are right"
         yield Finding("loss-sign", "error", message, evidence, "the loss has to fall as answers become right: look at its sign")
     elif end < 0.8:
         message = f"outputs that minimise the loss are right in {end:.0%} of answers alone: it is not this problem's loss"
         yield Finding("wrong-loss", "error", message, evidence, "cross_entropy for classes, binary_cross_entropy_with_logits for labels")
+
+
+def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Finding]:
+    """Labels that do not exclude one another, under a loss that lets them share one whole."""
+    counts = answer.labels.sum(1)
+    if float((counts == 1).float().mean()) > 0.98:
+        return
+    scores = dict(leaves(outputs))[answer.path]
+    base = float(_loss_of(lab, outputs, targets).mean())
+    raised = float(_loss_of(lab, _replaced(outputs, answer.path, scores + 2.0), targets).mean())
+    row = torch.randn(len(scores), 1, generator=torch.Generator().manual_seed(0)).to(scores)
+    by_row = float(_loss_of(lab, _replaced(outputs, answer.path, scores + row), targets).mean())
+    if max(abs(raised - base), abs(by_row - base)) < NEAR * max(1.0, abs(base)):
+        message = "rows have several labels, or none, and the loss is a softmax over them: they compete for one whole"
+        yield Finding("wrong-loss", "error", message, {"labels_a_row": float(counts.mean())}, "binary_cross_entropy_with_logits")
 
 
 def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:
@@ -342,17 +361,33 @@ def uses_targets(lab: Lab) -> Iterator[Finding]:
         return
     generator = torch.Generator().manual_seed(0)
     outputs = mapped(outputs, lambda t: _stirred(t, generator))  # rows that are answered alike would hide it
-    base = float(_loss_of(lab, outputs, targets).mean())
+    base = _pull(lab, outputs, targets)
+    if base is None:
+        return
     for shift in (1, 2, 3):
+        order = torch.arange(len(parts[0]), device=parts[0].device).roll(shift)
         try:
-            other = float(_loss_of(lab, outputs, rows_of(targets, torch.arange(len(parts[0]), device=parts[0].device).roll(shift))).mean())
+            other = _pull(lab, outputs, rows_of(targets, order))
         except (RuntimeError, ValueError, IndexError):
             return
-        if abs(other - base) > 1e-9 * max(1.0, abs(base)):
+        if other is None or float((other - base).abs().max()) > 1e-6 * float(base.abs().max().clamp(min=1e-12)):
             return
     if lab.answer.form == "unknown":
         return
-    yield Finding("wrong-loss", "error", "the loss stays the same with other rows' targets", {"loss": base}, "compare outputs with targets")
+    message = "the loss pulls the same way with other rows' targets"
+    yield Finding("wrong-loss", "error", message, {}, "compare outputs with targets")
+
+
+def _pull(lab: Lab, outputs: Any, targets: Any) -> Tensor | None:
+    """The loss's gradient in the outputs, as one vector."""
+    free = mapped(outputs, lambda t: t.detach().clone().requires_grad_() if t.is_floating_point() else t)
+    inside = [t for _, t in leaves(free) if t.requires_grad]
+    with torch.enable_grad():
+        loss = _loss_of(lab, free, targets)
+        if not loss.requires_grad:
+            return None
+        grads = torch.autograd.grad(loss.mean(), inside, allow_unused=True)
+    return torch.cat([torch.zeros(1) if g is None else g.flatten().float() for g in grads])
 
 
 def _stirred(tensor: Tensor, generator: torch.Generator) -> Tensor:

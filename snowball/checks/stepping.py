@@ -180,11 +180,12 @@ def _direction(record: _Record) -> Iterator[Finding]:
         yield Finding("loss-clipped", "error", message, evidence, "clip gradients (clip_grad_norm_), never the loss")
         return
     steady = max(ratios) < 1.2 * min(ratios) if min(ratios) > 0 else False
-    if several > 1 and cosine > 0.95 and steady and evidence["ratio"] > 1.5:
-        message = f"an update takes {several} batches, and their gradients are summed {evidence['ratio']:.1f} times, not averaged"
-        yield Finding("accumulation-scale", "error", message, evidence, f"divide each loss by {several}")
+    of = f"the mean of its {several} batches'" if several > 1 else "the loss's on its batch"
+    if cosine > 0.95 and steady and evidence["ratio"] > 1.5:
+        message = f"an update's gradients are {evidence['ratio']:.1f} times {of}: parts were summed, not averaged"
+        yield Finding("accumulation-scale", "error", message, evidence, "divide each part's loss by the number of parts")
     elif several > 1 and cosine > 0.99 and steady and evidence["ratio"] < 0.7:
-        message = f"an update's gradients are {evidence['ratio']:.2f} times the mean of its {several} batches'"
+        message = f"an update's gradients are {evidence['ratio']:.2f} times {of}"
         yield Finding("accumulation-scale", "error", message, evidence, "divide by the number of batches once")
     moved = [after - before for before, after in zip(record.before, record.after, strict=False)]
     against = [float(m @ g) for m, g in zip(moved, record.given, strict=False) if float(g.norm()) > 0]
