@@ -60,9 +60,9 @@ def build(seed: int = 0) -> dict:
         "loss": ctc,
         "train": DataLoader(TensorDataset(*numbers(data.train, 1500, 1)), batch_size=50, shuffle=True),
         "val": DataLoader(TensorDataset(*numbers(data.val, 200, 2)), batch_size=100),
-        "optimizer": torch.optim.Adam(model.parameters(), lr=4e-3),
+        "optimizer": torch.optim.Adam(model.parameters(), lr=1e-2),
         "evaluate": read,
-        "epochs": 8,
+        "epochs": 12,
     }
 
 
