@@ -35,10 +35,10 @@ def build(seed: int = 0) -> dict:
     return {
         "model": model,
         "loss": nn.CrossEntropyLoss(),
-        "train": DataLoader(TensorDataset(train.x[:3000], train.y[:3000]), batch_size=50, shuffle=True),
+        "train": DataLoader(TensorDataset(train.x[:2400], train.y[:2400]), batch_size=50, shuffle=True),
         "val": DataLoader(TensorDataset(val.x, val.y), batch_size=263),
         "optimizer": torch.optim.Adam(model.parameters(), lr=5e-3),
-        "epochs": 5,
+        "epochs": 4,
     }
 
 

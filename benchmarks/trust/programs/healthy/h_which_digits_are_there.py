@@ -37,7 +37,7 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(1, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, 48, (8, 8), stride=(1, 2)), nn.ReLU()
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 48, (8, 8), stride=(1, 2)), nn.ReLU()
         )
         self.head = nn.Linear(48, 10)
 
@@ -52,7 +52,7 @@ def build(seed=0):
     return {
         "model": model,
         "loss": nn.BCEWithLogitsLoss(),
-        "train": DataLoader(Several(parts.train, 1500, 1), batch_size=30, shuffle=True),
+        "train": DataLoader(Several(parts.train, 1200, 1), batch_size=30, shuffle=True),
         "val": DataLoader(Several(parts.val, 200, 2), batch_size=100),
         "optimizer": torch.optim.Adam(model.parameters(), lr=4e-3),
         "epochs": 6,
