@@ -3,6 +3,8 @@
 Close to `lr-too-low`, `unshuffled` and `lr-too-high`: few steps, a high rate, and nothing to shuffle.
 """
 
+import itertools
+
 import torch
 from material import digits
 from torch import nn
@@ -14,7 +16,7 @@ NEAR = ("lr-too-low", "unshuffled")
 class MLP(nn.Module):
     def __init__(self, sizes=(64, 80, 40, 10)):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x):
         for layer in self.layers[:-1]:
