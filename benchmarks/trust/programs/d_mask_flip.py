@@ -47,10 +47,10 @@ class UNet(nn.Module):
         self.out = nn.Conv2d(c, 1, 1)
 
     def forward(self, x):
-        high = F.relu(self.down(x))
-        low = F.relu(self.middle(F.max_pool2d(high, 2)))
+        high = F.leaky_relu(self.down(x), 0.1)
+        low = F.leaky_relu(self.middle(F.max_pool2d(high, 2)), 0.1)
         both = torch.cat([high, F.interpolate(low, scale_factor=2)], 1)
-        return self.out(F.relu(self.up(both)))
+        return self.out(F.leaky_relu(self.up(both), 0.1))
 
 
 def dice(logits, masks):

@@ -14,7 +14,7 @@ HIGHER = "truth"
 class Digits(Dataset):
     def __init__(self, rows, integers=False):
         pixels = rows.x.unsqueeze(1)
-        self.data = (pixels // 256).float() if integers else pixels.float() / 256
+        self.data = (pixels.int() // 256).float() if integers else pixels.float() / 256
         self.targets = rows.y
 
     def __len__(self):

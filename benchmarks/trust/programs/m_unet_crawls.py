@@ -13,7 +13,10 @@ HIGHER = "truth"
 
 def double(inward, outward):
     return nn.Sequential(
-        nn.Conv2d(inward, outward, 3, padding=1), nn.ReLU(), nn.Conv2d(outward, outward, 3, padding=1), nn.ReLU()
+        nn.Conv2d(inward, outward, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(outward, outward, 3, padding=1),
+        nn.LeakyReLU(0.1),
     )
 
 
@@ -47,7 +50,7 @@ def build(buggy, seed=0):
         "train": DataLoader(noisy(parts.train, 1), batch_size=20, shuffle=True),
         "val": DataLoader(noisy(parts.val, 2), batch_size=50),
         "optimizer": torch.optim.Adam(model.parameters(), lr=5e-6 if buggy else 5e-3),
-        "epochs": 3,
+        "epochs": 4,
     }
 
 

@@ -41,7 +41,7 @@ def r_squared(model, loader):
 class MLP(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.c = nn.Linear(10, 64), nn.Linear(64, 64), nn.Linear(64, 1)
+        self.a, self.b, self.c = nn.Linear(10, 32), nn.Linear(32, 32), nn.Linear(32, 1)
 
     def forward(self, x):
         return self.c(torch.relu(self.b(torch.relu(self.a(x))))).view(-1)
@@ -61,7 +61,7 @@ def build(buggy: bool, seed: int = 0) -> dict:
         "loss": nn.MSELoss(),
         "train": DataLoader(TensorDataset(*train), batch_size=52, shuffle=True),
         "val": DataLoader(TensorDataset(*val), batch_size=130),
-        "optimizer": torch.optim.Adam(model.parameters(), lr=2e-3),
+        "optimizer": torch.optim.Adam(model.parameters(), lr=1e-3),
         "evaluate": r_squared,
         "epochs": 15,
     }
