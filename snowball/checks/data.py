@@ -580,7 +580,8 @@ def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> It
     seen = sum(_entropy(np.delete(table[row], row)) * n for row, n in enumerate(totals) if n)
     even = float(seen / max(np.mean(dealt), 1e-12))
     evidence = {**evidence, "agreed_and_wrong": share, "evenness": even}
-    if share > 0.1 and even > 0.9:
+    explained = float((answers == y).mean(1).max()) > 1 - 1.6 * share  # most of what the best control gets wrong
+    if share > 0.1 and even > 0.9 and explained:
         message = f"{share:.0%} of the labels on which all controls agree are another class, any class alike: labels are wrong at random"
         yield Finding("label-noise", "error", message, evidence, "look at the rows on which controls agree against the label")
 

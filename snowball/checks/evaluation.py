@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..finding import Finding
-from .answer import Answer, read_answer
+from .answer import Answer
 from .lab import Lab, Sample
 from .nested import leaves, mapped, row_count, rows_of
 
@@ -140,7 +140,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
         return
     with program.kept(seed=0):
         outputs = lab.predict(val, rows=len(val))
-    answer = read_answer(outputs, val.targets)
+    answer = lab.read(outputs, val.targets)
     if answer.form not in ("classes", "binary", "numbers") or not answer.one_a_row or answer.labels.shape[0] != len(val):
         return
     if set(name for name, _ in leaves(outputs)) != {answer.path} or row_count(outputs) != len(val):

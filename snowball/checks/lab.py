@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -195,9 +195,30 @@ class Lab:
     @cached_property
     def answer(self) -> Answer:
         """What the first training batch asks, by the untrained network's outputs."""
+        return self.read(*self._first_outputs())
+
+    def read(self, outputs: Any, targets: Any) -> Answer:
+        """What is answered; unknown where rows are compared with one another."""
+        answer = read_answer(outputs, targets)
+        return replace(answer, form="unknown") if self.compares_rows else answer
+
+    def _first_outputs(self) -> tuple[Any, Any]:
         with self.program.kept(seed=0):
-            outputs = self.outputs(self.first_batch[0], training=True)
-        return read_answer(outputs, self.first_batch[1])
+            return self.outputs(self.first_batch[0], training=True), self.first_batch[1]
+
+    @cached_property
+    def compares_rows(self) -> bool:
+        """Whether outputs are as wide as the batch is long: every row beside every other, as contrastive losses ask."""
+        inputs, _ = self.first_batch
+        count = row_count(inputs)
+        if count < 4:
+            return False
+        with self.program.kept(seed=0):
+            whole = [t for _, t in leaves(self.outputs(inputs)) if t.dim() >= 2]
+            if not any(t.shape[0] == count and count in t.shape[1:] for t in whole):
+                return False
+            half = [t for _, t in leaves(self.outputs(rows_of(inputs, slice(0, count // 2)))) if t.dim() >= 2]
+        return any(t.shape[0] == count // 2 and count // 2 in t.shape[1:] for t in half)
 
     @cached_property
     def loss_is_flat(self) -> bool:
@@ -287,7 +308,7 @@ class Lab:
             sample = Sample(change.inputs(sample.inputs), sample.targets, sample.sizes, sample.complete)
         outputs = self.predict(sample)
         targets = rows_of(sample.targets, slice(0, row_count(outputs))) if row_count(outputs) < len(sample) else sample.targets
-        answer = read_answer(outputs, targets)
+        answer = self.read(outputs, targets)
         outcome.answer, outcome.score, outcome.chance = answer, answer.score(), answer.chance() if answer.form != "unknown" else 0.0
         with torch.no_grad():
             try:

@@ -94,7 +94,7 @@ def batch_mixing(lab: Lab) -> Iterator[Finding]:
     """In evaluation mode a row's outputs stay when all other rows are replaced."""
     inputs, _ = lab.batch
     count = row_count(inputs)
-    if count < 3 or _is_random(lab):
+    if count < 3 or _is_random(lab) or lab.compares_rows:
         return
     row = count // 2
     others = torch.full((count,), row - 1, device=lab.program.device)
@@ -417,7 +417,7 @@ def weights(lab: Lab) -> Iterator[Finding]:
                     for group in held.param_groups for p in group["params"]}
     yield from _optimizer_members(lab, named, members, changed, reached)
     yield from _cut(lab, named, gradient, reached, changed, members)
-    yield from _frozen(lab, named, members)
+    yield from _frozen(lab, named, members, changed)
     if stepped and members and not changed and any(gradient.values()):
         message = "the program's own step changes no weight, though there are gradients"
         yield Finding("stale-gradients", "error", message, {}, "zero_grad() goes before backward(), and step() behind it")
@@ -541,8 +541,9 @@ def _probe(lab: Lab, batches: list[tuple[Any, Any]]) -> float:
     return float(sum(_loss(lab, batch) for batch in batches))
 
 
-def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None) -> Iterator[Finding]:
-    frozen = [n for n, p in named.items() if not p.requires_grad and p.dim() > 1]
+def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: set[str]) -> Iterator[Finding]:
+    # What moves although it has no gradient is kept otherwise, such as a moving average of weights.
+    frozen = [n for n, p in named.items() if not p.requires_grad and p.dim() > 1 and n not in changed]
     if not frozen:
         return
     drawn = [n for n in frozen if _as_drawn(lab.program.model, n)]

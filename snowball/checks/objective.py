@@ -110,7 +110,7 @@ def _column_and_row(one: Any, other: Any) -> bool:
 def loss_input(lab: Lab) -> Iterator[Finding]:
     """Probabilities into a loss that takes logits, or the reverse, by what the loss does to shifted outputs."""
     _, targets, outputs = _given(lab)
-    answer = read_answer(outputs, targets)
+    answer = lab.read(outputs, targets)
     if answer.form == "classes":
         yield from _class_inputs(lab, outputs, targets, answer.path)
     elif answer.form in ("binary", "multilabel"):
@@ -217,7 +217,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     it is not the loss of this problem; where it leads away from all of them, its sign is wrong.
     """
     _, targets, outputs = _given(lab)
-    answer = read_answer(outputs, targets)
+    answer = lab.read(outputs, targets)
     if answer.form == "unknown":
         return
     scores = dict(leaves(outputs))[answer.path]
@@ -309,7 +309,7 @@ def _bounds(lab: Lab, path: str) -> tuple[float | None, float | None]:
 def clipped(lab: Lab) -> Iterator[Finding]:
     """Badly wrong answers must pull: a loss that is cut off at some height has no gradient just where it is high."""
     _, targets, outputs = _given(lab)
-    answer = read_answer(outputs, targets)
+    answer = lab.read(outputs, targets)
     if answer.form not in ("classes", "numbers", "binary"):
         return
     scores = dict(leaves(outputs))[answer.path].float()
@@ -408,7 +408,7 @@ def initial(lab: Lab) -> Iterator[Finding]:
     from .lab import Change
 
     inputs, targets, outputs = _given(lab)
-    answer = read_answer(outputs, targets)
+    answer = lab.read(outputs, targets)
     program = lab.program
     resettable = [m for m in program.model.modules() if hasattr(m, "reset_parameters")]
     suspicious, evidence = False, {}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..finding import BadInput, nearest
-from .nested import leaves, row_count, to_device
+from .nested import row_count, to_device
 
 __all__ = ["KEYS", "Program", "call"]
 
@@ -127,6 +127,7 @@ class Program:
         """Whatever happens inside, the program is as before when it ends. `seed` sets all random states first."""
         states = [_state(part) for part in (self.model, self.optimizer, self.scheduler, *self.held) if part is not None]
         states += [_state(generator) for generator in _generators(self.train, self.val)]
+        states += [_function_state(f) for f in (self.loss, self.train_step, self.evaluate) if f is not None]
         cpu, numpy_state, python = torch.get_rng_state(), np.random.get_state(), random.getstate()
         try:
             if seed is not None:
@@ -219,8 +220,7 @@ def _module_state(model: nn.Module) -> Callable[[], None]:
     grads = [(p, None if p.grad is None else p.grad.detach().clone(), p.requires_grad) for p in model.parameters()]
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(module, dict(module._buffers)) for module in model.modules()]
-    others = [(module, {k: v for k, v in vars(module).items() if _plain(v)}) for module in model.modules()]
-    others = [(module, copy.deepcopy(found)) for module, found in others]
+    others = [(module, _attributes(module)) for module in model.modules()]
     loose = _loose_tensors(model)
     loose_values = [tensor.detach().clone() for tensor in loose]
 
@@ -236,9 +236,37 @@ def _module_state(model: nn.Module) -> Callable[[], None]:
             parameter.grad = grad
             parameter.requires_grad_(requires)
         for module, found in others:
-            vars(module).update(copy.deepcopy(found))
+            for name in set(vars(module)) - set(found):
+                del vars(module)[name]
+            vars(module).update({name: copy.deepcopy(v) if _plain(v) else v for name, v in found.items()})
         for module, training in modes:
             module.training = training
+
+    return put_back
+
+
+def _attributes(part: Any) -> dict[str, Any]:
+    """An object's attributes: copies of what counts, the same objects otherwise, such as a state from batch to batch."""
+    return {name: copy.deepcopy(value) if _plain(value) else value for name, value in vars(part).items()}
+
+
+def _function_state(function: Any) -> Callable[[], None]:
+    """What puts back numbers and containers of them that a function keeps: in its closure, on itself or its object."""
+    cells = [cell for cell in getattr(function, "__closure__", None) or () if _filled(cell) and _plain(cell.cell_contents)]
+    kept = [(cell, cell.cell_contents, copy.deepcopy(cell.cell_contents)) for cell in cells]
+    owner = getattr(function, "__self__", function)
+    own = _attributes(owner) if hasattr(owner, "__dict__") and not isinstance(owner, nn.Module | type) else None
+
+    def put_back() -> None:
+        for cell, held, value in kept:
+            if isinstance(held, dict):
+                held.clear()
+                held.update(copy.deepcopy(value))
+            elif isinstance(held, list):
+                held[:] = copy.deepcopy(value)
+            cell.cell_contents = held if isinstance(held, dict | list) else value
+        if own is not None:
+            vars(owner).update({name: copy.deepcopy(v) if _plain(v) else v for name, v in own.items()})
 
     return put_back
 
@@ -261,7 +289,7 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from _parts(part)
-    elif isinstance(value, dict) and not any(isinstance(part, nn.Module) and False for part in value.values()):
+    elif isinstance(value, dict):
         for part in value.values():
             yield from _parts(part)
 
@@ -300,7 +328,3 @@ def without_workers(loader: Any) -> Any:
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or loader.batch_sampler is None:
         return loader
     return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    return [tensor for _, tensor in leaves(value)]

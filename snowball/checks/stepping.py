@@ -136,7 +136,9 @@ def _stale(lab: Lab, record: _Record) -> Iterator[Finding]:
     """Gradients of batches before the last update must not be in the next one."""
     if len(record.given) < 2:
         return
-    cleared = _record(lab, clear_after_update=True)
+    again, cleared = _record(lab), _record(lab, clear_after_update=True)
+    if record.stepped != cleared.stepped or not torch.equal(record.given[1], again.given[1]):
+        return  # the step keeps something that cannot be put back, so that two runs of it are not comparable
     pairs = list(zip(record.given[1:], cleared.given[1:], strict=False))
     if not pairs:
         return
