@@ -50,7 +50,7 @@ def build(buggy: bool, seed: int = 0) -> dict:
         "val": DataLoader(TensorDataset(val.x, (val.y == 0).float()), batch_size=32),
         "optimizer": torch.optim.Adam(model.parameters(), lr=1e-2),
         "evaluate": evaluate,
-        "epochs": 6,
+        "epochs": 12,
     }
 
 
