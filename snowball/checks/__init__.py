@@ -93,4 +93,6 @@ def _tried(lab: Lab) -> None:
     except StopIteration as error:
         raise BadInput("'train' gives no batch") from error
     except Exception as error:
-        raise BadInput(f"model and loss cannot be called with the first training batch: {type(error).__name__}: {error}") from error
+        raise BadInput(
+            f"model and loss cannot be called with the first training batch: {type(error).__name__}: {error}"
+        ) from error

@@ -26,7 +26,12 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
     for _, tensor in leaves(inputs):
         if tensor.dim() == 0 or len(tensor) != count or tensor.is_complex():
             continue
-        if not tensor.is_floating_point() and tensor.dtype != torch.bool and tensor.dim() == 2 and int(tensor.max()) > 1:
+        if (
+            not tensor.is_floating_point()
+            and tensor.dtype != torch.bool
+            and tensor.dim() == 2
+            and int(tensor.max()) > 1
+        ):
             parts.append(_bag(tensor))
         else:
             parts.append(_projected(tensor.detach().float().reshape(count, -1)))
@@ -39,7 +44,11 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
 def _bag(tokens: Tensor) -> np.ndarray:
     """(N, D): which tokens a row holds, and which stands first and last."""
     bag = torch.zeros(len(tokens), TOKENS)
-    slots = (tokens.long().abs() * 2654435761 % 2**32) % TOKENS if int(tokens.max()) >= TOKENS else tokens.long().clamp(min=0)
+    slots = (
+        (tokens.long().abs() * 2654435761 % 2**32) % TOKENS
+        if int(tokens.max()) >= TOKENS
+        else tokens.long().clamp(min=0)
+    )
     bag.scatter_(1, slots, 1.0)
     return bag.numpy()
 
@@ -48,7 +57,9 @@ def _projected(values: Tensor) -> np.ndarray:
     """Many numbers as fewer: neighbours averaged, which keeps what a picture or a sound shows."""
     width = values.shape[1]
     if width > MOST_FEATURES:
-        values = torch.nn.functional.adaptive_avg_pool1d(values[:, None], MOST_FEATURES)[:, 0] if width > 4096 else values
+        values = (
+            torch.nn.functional.adaptive_avg_pool1d(values[:, None], MOST_FEATURES)[:, 0] if width > 4096 else values
+        )
         if values.shape[1] > MOST_FEATURES:
             generator = torch.Generator().manual_seed(0)
             spread = torch.randn(values.shape[1], MOST_FEATURES, generator=generator) / values.shape[1] ** 0.5
@@ -87,7 +98,11 @@ def out_of_fold(x: np.ndarray, y: np.ndarray, numbers: bool, folds: int = 3) -> 
 
     x, y = x[:MOST_ROWS], y[:MOST_ROWS]
     rare = not numbers and np.bincount(y).clip(0)[np.unique(y)].min() < folds
-    split = KFold(folds, shuffle=True, random_state=0) if numbers or rare else StratifiedKFold(folds, shuffle=True, random_state=0)
+    split = (
+        KFold(folds, shuffle=True, random_state=0)
+        if numbers or rare
+        else StratifiedKFold(folds, shuffle=True, random_state=0)
+    )
     scores, answers = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a control that did not converge: it is one of three

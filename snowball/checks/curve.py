@@ -20,20 +20,6 @@ CLEAR = 0.1  # of all there is to learn: what two seeds of a small program diffe
 LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
 
 
-def _gain(better: Outcome, worse: Outcome) -> float:
-    """How much more of what there is to learn; by the held-out loss where there is no score."""
-    if not better.finite:
-        return -1.0
-    if not math.isnan(better.score) and not (worse.finite and math.isnan(worse.score)):
-        return better.learned() - worse.learned()
-    if not worse.finite:
-        return 1.0
-    first = max(better.first_loss, worse.first_loss, 1e-9)
-    one = better.val_loss if math.isfinite(better.val_loss) else better.last_loss
-    two = worse.val_loss if math.isfinite(worse.val_loss) else worse.last_loss
-    return (two - one) / abs(first)
-
-
 def schedule(lab: Lab) -> Iterator[Finding]:
     """The learning rates that were used, and the same training at their highest throughout."""
     program, own = lab.program, lab.own
@@ -52,17 +38,33 @@ def schedule(lab: Lab) -> Iterator[Finding]:
     small = sum(lr < 0.1 * peak for lr in lrs) / len(lrs)
     rises = lrs[-1] > 1.01 * lrs[0] and lrs[-1] >= 0.99 * peak and len(set(lrs)) > 2
     rebounds = _rebounds(lrs)
-    evidence: dict[str, Any] = {"highest": peak, "last": lrs[-1], "share_below_a_tenth": round(small, 3), "share_asleep": round(asleep, 3), "rebounds": rebounds}
+    evidence: dict[str, Any] = {
+        "highest": peak,
+        "last": lrs[-1],
+        "share_below_a_tenth": round(small, 3),
+        "share_asleep": round(asleep, 3),
+        "rebounds": rebounds,
+    }
     if small < 0.35 and not rises and rebounds < 2:
         return
     steady = lab.outcome(Change("the highest learning rate throughout", constant_lr=True))
-    first = lab.outcome(Change("the first learning rate throughout", constant_lr=True, lr=lrs[0] / peak)) if rises else steady
-    gain = max(_gain(steady, own), _gain(first, own))
+    first = (
+        lab.outcome(Change("the first learning rate throughout", constant_lr=True, lr=lrs[0] / peak))
+        if rises
+        else steady
+    )
+    gain = max(own.gain(steady), own.gain(first))
     evidence["gain"] = gain
     if gain > CLEAR or (asleep > 0.5 and gain > 0.03):
         where = f"{small:.0%} of steps are taken below a tenth of the highest learning rate"
         message = f"{where}; without the schedule the program learns {gain:.0%} more of what there is"
-        yield Finding("schedule", "error", message, evidence, "let it decay over all steps: count batches or epochs as it is stepped")
+        yield Finding(
+            "schedule",
+            "error",
+            message,
+            evidence,
+            "let it decay over all steps: count batches or epochs as it is stepped",
+        )
 
 
 def _rebounds(lrs: list[float]) -> int:
@@ -84,22 +86,24 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
         return
     if own.learned() < 0.97 or math.isnan(own.score):
         slow = lab.outcome(Change("a tenth of the learning rate", lr=0.1))
-        down, up = _gain(slow, own), 0.0
+        down, up = own.gain(slow), 0.0
         evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "roughness": _roughness(own)}
         if down <= CLEAR:
             fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
-            up = _gain(fast, own)
+            up = own.gain(fast)
             evidence["at_ten_times"] = fast.learned()
             if up <= CLEAR and own.last_loss > 0.7 * own.first_loss:
-                up = _gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)), own)
+                up = own.gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)))
         if down > CLEAR:
-            message = f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
+            message = (
+                f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
+            )
             yield Finding("lr-too-high", "error", message, evidence, "lower the learning rate")
         elif up > CLEAR:
             further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
             evidence["at_a_hundred_times"] = further.learned()
             message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
-            severity = "error" if up > 2 * CLEAR or _gain(further, own) > CLEAR else "warning"
+            severity = "error" if up > 2 * CLEAR or own.gain(further) > CLEAR else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 
 
@@ -122,11 +126,17 @@ def weight_decay(lab: Lab) -> Iterator[Finding]:
         return
     with lab.program.kept(seed=0):
         free = lab.outcome(Change("no weight decay", weight_decay=0.0))
-    gain = _gain(free, own)
+    gain = own.gain(free)
     if gain > 0.05:
         message = f"without its weight decay of {max(decays):g} the program learns {gain:.0%} more of what there is"
         evidence = {"weight_decay": max(decays), "learned": own.learned(), "learned_without": free.learned()}
-        yield Finding("weight-decay-too-high", "error" if gain > CLEAR or max(decays) >= 0.1 else "warning", message, evidence, "lower it: 1e-4 to 1e-2 are usual")
+        yield Finding(
+            "weight-decay-too-high",
+            "error" if gain > CLEAR or max(decays) >= 0.1 else "warning",
+            message,
+            evidence,
+            "lower it: 1e-4 to 1e-2 are usual",
+        )
 
 
 def output_bias(lab: Lab) -> Iterator[Finding]:
@@ -164,11 +174,17 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
             last.bias.copy_(mean.to(last.bias))
 
     own, other = lab.own, lab.outcome(Change("a last bias at the targets' mean", prepare=begin))
-    gain = _gain(other, own)
+    gain = own.gain(other)
     if gain > CLEAR:
         message = f"outputs begin {off:.1f} spreads of the targets away from their mean; from a last bias that begins there the program learns {gain:.0%} more"
         evidence = {"off": off, "learned": own.learned(), "learned_from_there": other.learned()}
-        yield Finding("output-bias", "error", message, evidence, "begin the last bias at the targets' mean (or log shares), or standardise them")
+        yield Finding(
+            "output-bias",
+            "error",
+            message,
+            evidence,
+            "begin the last bias at the targets' mean (or log shares), or standardise them",
+        )
 
 
 def _last_linear(model: torch.nn.Module) -> torch.nn.Linear | None:

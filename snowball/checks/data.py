@@ -33,7 +33,9 @@ class _Rows:
         if isinstance(targets, Tensor) and targets.dim() > 0 and len(targets) == len(sample):
             flat = targets.reshape(len(targets), -1)
             if flat.shape[1] == 1 and lab.answer.form in ("classes", "binary", "numbers", "unknown"):
-                whole = not flat.is_floating_point() or bool((flat == flat.round()).all() and flat.unique().numel() <= 2)
+                whole = not flat.is_floating_point() or bool(
+                    (flat == flat.round()).all() and flat.unique().numel() <= 2
+                )
                 self.numbers = not whole
                 self.y = flat[:, 0].numpy().astype(np.float64 if self.numbers else np.int64)
                 if not self.numbers and self.y.min() < 0:
@@ -65,31 +67,62 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
             continue
         if bool((tensor == tensor[:1]).all()):
             what = f"input {name!r}" if name else "the input"
-            yield Finding("constant-input", "error", f"{what} is the same in all {len(tensor)} training rows", {"input": name}, "look at how rows are read")
+            yield Finding(
+                "constant-input",
+                "error",
+                f"{what} is the same in all {len(tensor)} training rows",
+                {"input": name},
+                "look at how rows are read",
+            )
             return
         flat = tensor.reshape(len(tensor), -1)
         different = len(flat.unique(dim=0)) if flat.shape[1] <= 20000 else len(flat)
-        if tensor.is_floating_point() and len(flat) >= 50 and flat.shape[1] > 4 and different <= max(1, len(flat) // 50):
+        if (
+            tensor.is_floating_point()
+            and len(flat) >= 50
+            and flat.shape[1] > 4
+            and different <= max(1, len(flat) // 50)
+        ):
             message = f"{len(flat)} training rows hold only {different} different inputs"
-            yield Finding("constant-input", "error", message, {"different": different, "rows": len(flat)}, "look at how rows are read")
+            yield Finding(
+                "constant-input",
+                "error",
+                message,
+                {"different": different, "rows": len(flat)},
+                "look at how rows are read",
+            )
             return
 
 
 def input_scale(lab: Lab) -> Iterator[Finding]:
     """Inputs far from size 1, or features of very different sizes: the same training on standardised inputs."""
-    floats = [(n, t) for n, t in leaves(lab.train.inputs) if t.is_floating_point() and t.dim() >= 2 and len(t) == len(lab.train)]
+    floats = [
+        (n, t)
+        for n, t in leaves(lab.train.inputs)
+        if t.is_floating_point() and t.dim() >= 2 and len(t) == len(lab.train)
+    ]
     suspicious = {}
     for name, tensor in floats:
-        flat = tensor.reshape(len(tensor), -1) if tensor.dim() == 2 else tensor.transpose(0, 1).reshape(tensor.shape[1], -1).T
+        flat = (
+            tensor.reshape(len(tensor), -1)
+            if tensor.dim() == 2
+            else tensor.transpose(0, 1).reshape(tensor.shape[1], -1).T
+        )
         spread, mean = flat.std(0), flat.mean(0).abs()
         used = spread[spread > 1e-12]
         if not len(used):
             continue
         largest = float(torch.maximum(used.max(), mean.max()))
-        ratio = float(used.max() / used.min()) if tensor.dim() == 2 else 1.0
+        smallest = float(used.quantile(0.05))  # pixels at a picture's border hardly ever change
+        ratio = float(used.max()) / max(smallest, 1e-12) if tensor.dim() == 2 else 1.0
         off_centre = float((mean[spread > 1e-12] / used).median())
         if largest > 8 or float(used.max()) < 0.05 or ratio > 30 or off_centre > 5:
-            suspicious[name] = {"largest": largest, "smallest_spread": float(used.min()), "ratio_of_spreads": ratio, "mean_over_spread": off_centre}
+            suspicious[name] = {
+                "largest": largest,
+                "smallest_spread": smallest,
+                "ratio_of_spreads": ratio,
+                "mean_over_spread": off_centre,
+            }
     if not suspicious:
         return
 
@@ -98,7 +131,10 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
         dims = [0] if tensor.dim() == 2 else [0, *range(2, tensor.dim())]
         stats[name] = tensor.mean(dims, keepdim=True), tensor.std(dims, keepdim=True).clamp(min=1e-6)
         if float(stats[name][1].min()) <= 1e-6:
-            stats[name] = stats[name][0], torch.where(stats[name][1] <= 1e-6, torch.ones_like(stats[name][1]), stats[name][1])
+            stats[name] = (
+                stats[name][0],
+                torch.where(stats[name][1] <= 1e-6, torch.ones_like(stats[name][1]), stats[name][1]),
+            )
 
     def standardised(inputs: Any) -> Any:
         names = iter([n for n, _ in leaves(inputs)])
@@ -112,18 +148,18 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
         return mapped(inputs, change)
 
     own, other = lab.own, lab.outcome(Change("standardised inputs", inputs=standardised))
-    gain = other.learned() - own.learned()
+    gain = own.gain(other)
     evidence = {"inputs": suspicious, "learned": own.learned(), "learned_standardised": other.learned()}
     name = next(iter(suspicious))
     shown = suspicious[name]
-    if math.isnan(own.score) and own.finite and other.finite:
-        gain = (own.last_loss - other.last_loss) / max(1e-9, own.first_loss)
     if gain > 0.04:
         message = (
             f"inputs reach {shown['largest']:.3g} (spreads differ {shown['ratio_of_spreads']:.3g}-fold); standardised, the program"
             f" learns {gain:.0%} more of what there is"
         )
-        yield Finding("input-scale", "error", message, evidence, "subtract the training rows' mean and divide by their spread")
+        yield Finding(
+            "input-scale", "error", message, evidence, "subtract the training rows' mean and divide by their spread"
+        )
     elif shown["largest"] > 100:
         yield Finding("input-scale", "note", f"inputs reach {shown['largest']:.3g}", evidence)
 
@@ -145,8 +181,12 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
     share = shared / len(val_rows)
     if shared > max(1, 0.01 * len(val_rows)) and (share > 3 * natural or (rich and share > 0.1)):
-        message = f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
-        yield Finding("split-overlap", "error", message, evidence, "split once, before rows are copied, augmented or balanced")
+        message = (
+            f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
+        )
+        yield Finding(
+            "split-overlap", "error", message, evidence, "split once, before rows are copied, augmented or balanced"
+        )
         return
     found = list(_shared_windows(lab, val))
     yield from found or _near_overlap(lab, val)
@@ -175,11 +215,18 @@ def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
             continue
         size = max(12, one.shape[1] // 2) if not one.is_floating_point() else max(4, one.shape[1] // 2)
         known = {piece for row in one for piece in _pieces(row, size)}
-        shared = sum(any(piece in known for piece in _pieces(row, size)) for row in two)
-        within = sum(_pieces(row, size) != [] for row in two)
-        if within and shared > max(2, 0.2 * len(two)):
-            message = f"{shared} of {len(two)} held-out sequences share a piece of {size} steps with a training sequence"
-            yield Finding("split-overlap", "error", message, {"rows": shared, "of": len(two), "steps": size}, "split the record by time first, then cut windows")
+        shared = sum(any(piece in known and _tells(piece, size) for piece in _pieces(row, size)) for row in two)
+        if shared > max(2, 0.2 * len(two)):
+            message = (
+                f"{shared} of {len(two)} held-out sequences share a piece of {size} steps with a training sequence"
+            )
+            yield Finding(
+                "split-overlap",
+                "error",
+                message,
+                {"rows": shared, "of": len(two), "steps": size},
+                "split the record by time first, then cut windows",
+            )
             return
 
 
@@ -190,19 +237,18 @@ def _smooth(tensor: Tensor) -> bool:
 
 
 def _pieces(row: Tensor, size: int) -> list[bytes]:
-    """Every contiguous piece of a sequence that is not one value alone, as bytes."""
+    """Every contiguous piece of a sequence, as bytes."""
     content = row.detach().cpu().contiguous()
     width = content[0].numel() * content.element_size()
     data = content.numpy().tobytes()
-    pieces = [data[at * width : (at + size) * width] for at in range(len(content) - size + 1)]
-    steps = [data[at * width : (at + 1) * width] for at in range(len(content))]
-    common = max(set(steps), key=steps.count) if steps else b""
-    kept = []
-    for at, piece in enumerate(pieces):
-        inside = steps[at : at + size]
-        if len(set(inside)) >= size // 3 and inside.count(common) <= 0.4 * size:  # no piece of padding
-            kept.append(piece)
-    return kept
+    return [data[at * width : (at + size) * width] for at in range(len(content) - size + 1)]
+
+
+def _tells(piece: bytes, size: int) -> bool:
+    """Whether a piece holds enough to be met by copying alone: many different steps, and none of padding for most."""
+    width = len(piece) // size
+    steps = [piece[at * width : (at + 1) * width] for at in range(size)]
+    return len(set(steps)) >= size // 3 and max(map(steps.count, set(steps))) <= 0.4 * size
 
 
 def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
@@ -223,7 +269,13 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     share, share_inside = float((near < bound).float().mean()), float((usual < bound).float().mean())
     if bound > 0 and share > 0.05 and share > 4 * share_inside:
         message = f"{share:.0%} of held-out rows are nearly the same as a training row (within training {share_inside:.0%} are)"
-        yield Finding("split-overlap", "error", message, {"share": share, "share_within": share_inside}, "rows of one origin belong in one split")
+        yield Finding(
+            "split-overlap",
+            "error",
+            message,
+            {"share": share, "share_within": share_inside},
+            "rows of one origin belong in one split",
+        )
 
 
 def target_leak(lab: Lab) -> Iterator[Finding]:
@@ -251,7 +303,13 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
     rest = np.delete(table, best, 1)
     without, _ = out_of_fold(rest, y, rows.numbers)
     base = 0.0 if rows.numbers else float(np.bincount(y).max() / len(y))
-    evidence = {"feature": best, "alone": float(alone[best]), "next_best": second, "others_together": without, "constant": base}
+    evidence = {
+        "feature": best,
+        "alone": float(alone[best]),
+        "next_best": second,
+        "others_together": without,
+        "constant": base,
+    }
     margin = (alone[best] - without) / max(1e-6, 1 - without)
     if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
         message = f"feature {best} alone gives {alone[best]:.1%} of answers; all others together give {without:.1%}: it may hold the answer"
@@ -312,12 +370,12 @@ def unshuffled(lab: Lab) -> Iterator[Finding]:
         evidence = {"spread_within_batches": share}
         shuffled = _shuffled_batches(lab)
         own, other = lab.own, lab.outcome(Change("rows in random order", batches=shuffled))
-        gain = other.learned() - own.learned()
-        if math.isnan(own.score) and own.finite:
-            gain = (own.val_loss - other.val_loss) / max(1e-9, own.first_loss)
+        gain = own.gain(other)
         evidence |= {"learned": own.learned(), "learned_shuffled": other.learned()}
         severity = "error" if gain > 0.03 and not lab.program.causal else "warning"
-        message = f"rows come in an order that follows the answers: within a batch they vary {share:.0%} as much as at random"
+        message = (
+            f"rows come in an order that follows the answers: within a batch they vary {share:.0%} as much as at random"
+        )
         message += f"; in random order the program learns {gain:.0%} more" if severity == "error" else ""
         yield Finding("unshuffled", severity, message, evidence, "shuffle=True, anew in every epoch")
 
@@ -369,12 +427,19 @@ def class_imbalance(lab: Lab) -> Iterator[Finding]:
     again = {c: float((other[labels == c] == c).float().mean()) for c in recalls}
     mean_before = sum(usual) / len(usual)
     mean_after = float(np.mean([float((other[labels == c] == c).float().mean()) for c in labels.unique().tolist()]))
-    evidence = {"rows": {int(c): int(n) for c, n in enumerate(np.bincount(rows.y))}, "recall": recalls, "recall_balanced": again,
-                "mean_recall": mean_before, "mean_recall_balanced": mean_after}
+    evidence = {
+        "rows": {int(c): int(n) for c, n in enumerate(np.bincount(rows.y))},
+        "recall": recalls,
+        "recall_balanced": again,
+        "mean_recall": mean_before,
+        "mean_recall_balanced": mean_after,
+    }
     worst = min(recalls, key=lambda c: recalls[c])
     if mean_after > mean_before + 0.05 and again[worst] > recalls[worst] + 0.2:
         message = f"class {worst} is {recalls[worst]:.0%} recognised; with each class as often in a batch {again[worst]:.0%}, and all classes {mean_after:.0%} on average in place of {mean_before:.0%}"
-        yield Finding("class-imbalance", "error", message, evidence, "weigh the loss, or sample rare classes more often")
+        yield Finding(
+            "class-imbalance", "error", message, evidence, "weigh the loss, or sample rare classes more often"
+        )
 
 
 def _balanced_batches(lab: Lab, y: np.ndarray) -> Any:
@@ -406,7 +471,14 @@ def relation(lab: Lab) -> Iterator[Finding]:
     evidence: dict[str, Any] = {"train": inside, "constant": base}
     val = _rows(lab, "val") if lab.val is not None else None
     held = float("nan")
-    if val is not None and val.usable and val.numbers == train.numbers and val.x is not None and val.y is not None and val.x.shape[1] == train.x.shape[1]:
+    if (
+        val is not None
+        and val.usable
+        and val.numbers == train.numbers
+        and val.x is not None
+        and val.y is not None
+        and val.x.shape[1] == train.x.shape[1]
+    ):
         held, _ = out_of_fold(val.x, val.y, val.numbers)
         to_val = across(train.x, train.y, val.x, val.y, train.numbers)
         to_train = across(val.x, val.y, train.x, train.y, train.numbers)
@@ -441,14 +513,18 @@ def _splits_differ(lab: Lab, train: _Rows, val: _Rows, evidence: dict[str, Any])
             evidence["renamed_labels"] = permuted
             if permuted > to_val + 0.3 * max(1e-6, 1 - to_val):
                 message = f"what is learned from training rows answers {to_val:.0%} of held-out rows, but {permuted:.0%} with their labels renamed"
-                yield Finding("train-val-mismatch", "error", message, evidence, "number the classes once, for both splits")
+                yield Finding(
+                    "train-val-mismatch", "error", message, evidence, "number the classes once, for both splits"
+                )
                 return
         if gross or lost > 0.3:
             message = (
                 f"training and held-out rows are prepared differently: what is learned from training rows answers {to_val:.0%} of held-out"
                 f" rows (of training rows {inside:.0%}); features move by {moved:.2g} spreads, spreads by a factor {ratio:.2g}"
             )
-            yield Finding("train-val-mismatch", "error", message, evidence, "prepare both with the training rows' statistics")
+            yield Finding(
+                "train-val-mismatch", "error", message, evidence, "prepare both with the training rows' statistics"
+            )
 
 
 def _renamed(train: _Rows, val: _Rows) -> float:
@@ -466,7 +542,9 @@ def _renamed(train: _Rows, val: _Rows) -> float:
     return best
 
 
-def _labels(lab: Lab, train: _Rows, answers: np.ndarray, evidence: dict[str, Any], base: float, inside: float, held: float) -> Iterator[Finding]:
+def _labels(
+    lab: Lab, train: _Rows, answers: np.ndarray, evidence: dict[str, Any], base: float, inside: float, held: float
+) -> Iterator[Finding]:
     assert train.x is not None and train.y is not None
     count = answers.shape[1]
     known = not math.isnan(held)
@@ -483,24 +561,58 @@ def _labels(lab: Lab, train: _Rows, answers: np.ndarray, evidence: dict[str, Any
         varied = _augmented(lab)
         if varied:
             name, what = "augment-target", "no relation between training inputs, which are drawn at random, and labels"
-        yield Finding(name, "error", f"{what}: controls reach {inside:.0%} there and {held:.0%} within the held-out rows", evidence, "shuffle inputs and labels together")
+        yield Finding(
+            name,
+            "error",
+            f"{what}: controls reach {inside:.0%} there and {held:.0%} within the held-out rows",
+            evidence,
+            "shuffle inputs and labels together",
+        )
         return
     if known and evidence.get("held_out_to_train") is not None and held - base > 0.15:
         drop = held - max(inside, evidence["held_out_to_train"])
-        noise = 2.5 * (2 * max(held * (1 - held), 0.02) / min(count, len(_rows(lab, "val").y or ()) if _rows(lab, "val").y is None else len(_rows(lab, "val").y))) ** 0.5
+        noise = (
+            2.5
+            * (
+                2
+                * max(held * (1 - held), 0.02)
+                / min(
+                    count, len(_rows(lab, "val").y or ()) if _rows(lab, "val").y is None else len(_rows(lab, "val").y)
+                )
+            )
+            ** 0.5
+        )
         if drop > max(0.06 * room, noise if not train.numbers else 0.1) and not _gross(evidence):
             if _augmented(lab):
                 message = f"controls answer {max(inside, evidence['held_out_to_train']):.0%} of training rows, which are drawn at random, and {held:.0%} of held-out rows: targets may not follow what is done to inputs"
-                yield Finding("augment-target", "error", message, evidence, "transform targets with their inputs, or leave that out")
+                yield Finding(
+                    "augment-target",
+                    "error",
+                    message,
+                    evidence,
+                    "transform targets with their inputs, or leave that out",
+                )
             else:
                 message = f"labels of training rows are wrong more often than those of held-out rows: controls reach {inside:.0%} and {held:.0%}"
-                yield Finding("label-noise", "error", message, evidence, "look at the rows that controls are sure are labelled wrong")
+                yield Finding(
+                    "label-noise",
+                    "error",
+                    message,
+                    evidence,
+                    "look at the rows that controls are sure are labelled wrong",
+                )
             return
     if not train.numbers:
         yield from _flipped(train.y[:count], answers[:, :count], evidence)
     if chance_like and (not known or held - base < 0.05) and lab.own.finite and lab.own.learned() < 0.05:
         message = "neither controls nor the program's network find a relation between inputs and labels"
-        yield Finding("label-misaligned", "error", message, evidence, "keep each label with its row, whatever order they are put in")
+        yield Finding(
+            "label-misaligned",
+            "error",
+            message,
+            evidence,
+            "keep each label with its row, whatever order they are put in",
+        )
 
 
 def _gross(evidence: dict[str, Any]) -> bool:
@@ -527,7 +639,9 @@ def _order_shift(lab: Lab, train: _Rows) -> float:
         return -math.inf
     if _in_runs(labels, train.numbers):
         return -math.inf
-    return max(out_of_fold(table[1:], labels[:-1], train.numbers)[0], out_of_fold(table[:-1], labels[1:], train.numbers)[0])
+    return max(
+        out_of_fold(table[1:], labels[:-1], train.numbers)[0], out_of_fold(table[:-1], labels[1:], train.numbers)[0]
+    )
 
 
 def _in_runs(labels: np.ndarray, numbers: bool) -> bool:
@@ -576,14 +690,19 @@ def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> It
     # How evenly the labels of each decided class are spread over the others, beside an even spread of as many.
     random = np.random.default_rng(0)
     totals = table.sum(1).astype(int)
-    dealt = [sum(_entropy(random.multinomial(n, np.full(len(classes) - 1, 1 / (len(classes) - 1)))) * n for n in totals if n) for _ in range(50)]
+    dealt = [
+        sum(_entropy(random.multinomial(n, np.full(len(classes) - 1, 1 / (len(classes) - 1)))) * n for n in totals if n)
+        for _ in range(50)
+    ]
     seen = sum(_entropy(np.delete(table[row], row)) * n for row, n in enumerate(totals) if n)
     even = float(seen / max(np.mean(dealt), 1e-12))
     evidence = {**evidence, "agreed_and_wrong": share, "evenness": even}
     explained = float((answers == y).mean(1).max()) > 1 - 1.6 * share  # most of what the best control gets wrong
     if share > 0.1 and even > 0.9 and explained:
         message = f"{share:.0%} of the labels on which all controls agree are another class, any class alike: labels are wrong at random"
-        yield Finding("label-noise", "error", message, evidence, "look at the rows on which controls agree against the label")
+        yield Finding(
+            "label-noise", "error", message, evidence, "look at the rows on which controls agree against the label"
+        )
 
 
 def _entropy(counts: np.ndarray) -> float:
@@ -601,8 +720,12 @@ def worker_seeds(lab: Lab) -> Iterator[Finding]:
         return
     if loader.num_workers > 0:
         probe = DataLoader(
-            _Probe(dataset), batch_size=None, sampler=list(range(min(8, len(dataset)))), num_workers=2,  # type: ignore[arg-type]
-            worker_init_fn=loader.worker_init_fn, multiprocessing_context=loader.multiprocessing_context,
+            _Probe(dataset),
+            batch_size=None,
+            sampler=list(range(min(8, len(dataset)))),
+            num_workers=2,  # type: ignore[arg-type]
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
         )
         with lab.program.kept(seed=0):
             first = list(probe)
@@ -611,7 +734,9 @@ def worker_seeds(lab: Lab) -> Iterator[Finding]:
         for worker, used, states in first:
             for name in used:
                 by_worker.setdefault(worker, {}).setdefault(name, states[name])
-        shared = set.intersection(*(set(found.items()) for found in by_worker.values())) if len(by_worker) > 1 else set()
+        shared = (
+            set.intersection(*(set(found.items()) for found in by_worker.values())) if len(by_worker) > 1 else set()
+        )
         again: dict[str, int] = {}
         for worker, used, states in second:
             if worker == 0:
@@ -621,11 +746,23 @@ def worker_seeds(lab: Lab) -> Iterator[Finding]:
         if shared:
             names = sorted(name for name, _ in shared)
             message = f"each worker draws the same random numbers ({', '.join(names)}): rows are augmented alike"
-            yield Finding("worker-seeds", "error", message, {"generators": names}, "seed each worker with torch.initial_seed() in worker_init_fn")
+            yield Finding(
+                "worker-seeds",
+                "error",
+                message,
+                {"generators": names},
+                "seed each worker with torch.initial_seed() in worker_init_fn",
+            )
         elif frozen:
             names = sorted(name for name, _ in frozen)
             message = f"every epoch draws the same random numbers ({', '.join(names)}): augmentation repeats itself"
-            yield Finding("worker-seeds", "error", message, {"generators": names}, "seed from torch.initial_seed(), not from a constant")
+            yield Finding(
+                "worker-seeds",
+                "error",
+                message,
+                {"generators": names},
+                "seed from torch.initial_seed(), not from a constant",
+            )
 
 
 class _Probe(Dataset[Any]):
@@ -653,7 +790,11 @@ def _states(dataset: Any) -> dict[str, int]:
         "random": hash(random.getstate()),
         "torch": hash(torch.get_rng_state().numpy().tobytes()),
     }
-    for holder, label in ((dataset, "dataset"), (getattr(dataset, "transform", None), "transform"), (getattr(dataset, "dataset", None), "dataset.dataset")):
+    for holder, label in (
+        (dataset, "dataset"),
+        (getattr(dataset, "transform", None), "transform"),
+        (getattr(dataset, "dataset", None), "dataset.dataset"),
+    ):
         for name, value in getattr(holder, "__dict__", {}).items():
             if isinstance(value, np.random.Generator):
                 found[f"{label}.{name}"] = hash(str(value.bit_generator.state))

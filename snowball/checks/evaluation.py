@@ -36,14 +36,18 @@ def dropped_rows(lab: Lab) -> Iterator[Finding]:
         left = total % loader.batch_size
         if left:
             message = f"the held-out loader drops its last batch: {left} of {total} rows are never evaluated"
-            yield Finding("dropped-rows", "error", message, {"rows": left, "of": total}, "drop_last=False for held-out rows")
+            yield Finding(
+                "dropped-rows", "error", message, {"rows": left, "of": total}, "drop_last=False for held-out rows"
+            )
     train = program.train
     if isinstance(train, DataLoader) and train.drop_last and hasattr(train.dataset, "__len__") and train.batch_size:
         total = len(train.dataset)
         left = total % train.batch_size
         if left > 0.2 * total:
             message = f"the training loader drops its last batch: {left} of {total} rows"
-            yield Finding("dropped-rows", "warning", message, {"rows": left, "of": total}, "smaller batches, or drop_last=False")
+            yield Finding(
+                "dropped-rows", "warning", message, {"rows": left, "of": total}, "smaller batches, or drop_last=False"
+            )
     yield from _unseen(lab)
 
 
@@ -82,19 +86,25 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         return
     if any(modes) and (_mode_matters(program.model) or changed):
         message = "the metric runs the model in training mode: dropout is on, and statistics follow held-out rows"
-        yield Finding("eval-mode", "error", message, {"batches": sum(modes)}, "model.eval() before, model.train() after")
+        yield Finding(
+            "eval-mode", "error", message, {"batches": sum(modes)}, "model.eval() before, model.train() after"
+        )
     inside = sum(key in own for key in rows)
     if inside < 0.5 * len(rows) and lab.val.complete:
         trained = {_key(row) for row in _row_list(lab.train.inputs)}
         from_train = sum(key in trained for key in rows)
         if from_train > 0.5 * len(rows):
             message = f"the metric looks at training rows ({from_train} of {len(rows)}), not at those it is handed"
-            yield Finding("metric-on-train", "error", message, {"rows": from_train}, "go through the loader that is handed over")
+            yield Finding(
+                "metric-on-train", "error", message, {"rows": from_train}, "go through the loader that is handed over"
+            )
         return
     if lab.val.complete and count < len(lab.val) - 0.5:
         missing = len(lab.val) - count
         message = f"the metric looks at {count} of {len(lab.val)} held-out rows"
-        yield Finding("dropped-rows", "error", message, {"rows": missing, "of": len(lab.val)}, "count every batch of the loader")
+        yield Finding(
+            "dropped-rows", "error", message, {"rows": missing, "of": len(lab.val)}, "count every batch of the loader"
+        )
 
 
 def _mode_matters(model: nn.Module) -> bool:
@@ -105,7 +115,9 @@ def _mode_matters(model: nn.Module) -> bool:
 def _row_list(inputs: Any) -> list[bytes]:
     """Each row's content as bytes."""
     count = row_count(inputs)
-    parts = [t.detach().cpu().contiguous().reshape(count, -1) for _, t in leaves(inputs) if t.dim() > 0 and len(t) == count]
+    parts = [
+        t.detach().cpu().contiguous().reshape(count, -1) for _, t in leaves(inputs) if t.dim() > 0 and len(t) == count
+    ]
     if not parts:
         return []
     flat = [part.float().numpy() for part in parts]
@@ -141,7 +153,11 @@ def metric(lab: Lab) -> Iterator[Finding]:
     with program.kept(seed=0):
         outputs = lab.predict(val, rows=len(val))
     answer = lab.read(outputs, val.targets)
-    if answer.form not in ("classes", "binary", "numbers") or not answer.one_a_row or answer.labels.shape[0] != len(val):
+    if (
+        answer.form not in ("classes", "binary", "numbers")
+        or not answer.one_a_row
+        or answer.labels.shape[0] != len(val)
+    ):
         return
     if set(name for name, _ in leaves(outputs)) != {answer.path} or row_count(outputs) != len(val):
         return
@@ -151,8 +167,11 @@ def metric(lab: Lab) -> Iterator[Finding]:
         return
     perfect, wrong = _made(answer, outputs, 0), _made(answer, outputs, 1)
     values = {}
-    for name, right in (("all_right", torch.ones(len(val), dtype=torch.bool)), ("all_wrong", torch.zeros(len(val), dtype=torch.bool)),
-                        ("every_other", torch.arange(len(val)) % 2 == 0)):
+    for name, right in (
+        ("all_right", torch.ones(len(val), dtype=torch.bool)),
+        ("all_wrong", torch.zeros(len(val), dtype=torch.bool)),
+        ("every_other", torch.arange(len(val)) % 2 == 0),
+    ):
         prepared = _blend(perfect, wrong, right)
         stand_in = _StandIn(table, prepared)
         try:
@@ -202,10 +221,16 @@ def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
     best, worst, half = values["all_right"], values["all_wrong"], values["every_other"]
     evidence = dict(values)
     if any(not math.isfinite(v) for v in values.values()):
-        yield Finding("metric-wrong", "error", f"the metric is not a number: {values}", evidence, "look for a division by 0")
+        yield Finding(
+            "metric-wrong", "error", f"the metric is not a number: {values}", evidence, "look for a division by 0"
+        )
     elif best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 1e-6:
-        message = f"the metric gives {best:.4g} to answers that are all right, {half:.4g} to half, {worst:.4g} to all wrong"
-        yield Finding("metric-wrong", "error", message, evidence, "compare answers with targets of one shape, higher is better")
+        message = (
+            f"the metric gives {best:.4g} to answers that are all right, {half:.4g} to half, {worst:.4g} to all wrong"
+        )
+        yield Finding(
+            "metric-wrong", "error", message, evidence, "compare answers with targets of one shape, higher is better"
+        )
     elif answer.form == "classes" and worst > 0.05 * best and best <= 1.0 + 1e-6 and best > 0:
         message = f"the metric gives {worst:.4g} to answers that are all wrong (all right: {best:.4g})"
         yield Finding("metric-wrong", "error", message, evidence, "count an answer as right where it equals the target")
@@ -224,7 +249,11 @@ def _unsure_left_out(
     program, val = lab.program, lab.val
     assert val is not None and program.evaluate is not None
     expected = float((torch.arange(len(val)) % 2 == 0).float().mean())
-    is_share = abs(values["all_right"] - 1) < SAME and abs(values["all_wrong"]) < SAME and abs(values["every_other"] - expected) < 1e-2
+    is_share = (
+        abs(values["all_right"] - 1) < SAME
+        and abs(values["all_wrong"]) < SAME
+        and abs(values["every_other"] - expected) < 1e-2
+    )
     if answer.form == "numbers" or not is_share:
         return
     every_other = torch.arange(len(val)) % 2 == 0
@@ -251,7 +280,9 @@ def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
     return made * sure * 0.3
 
 
-def _averaged(lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]) -> Iterator[Finding]:
+def _averaged(
+    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]
+) -> Iterator[Finding]:
     """The same rows and answers in batches of other sizes must score the same."""
     program, val = lab.program, lab.val
     assert val is not None and program.evaluate is not None
@@ -260,7 +291,11 @@ def _averaged(lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wro
         return
     random = torch.Generator().manual_seed(0)
     last = val.sizes[-1]
-    patterns = [torch.rand(count, generator=random) < 0.7, torch.arange(count) >= count - last, torch.arange(count) < count // 2]
+    patterns = [
+        torch.rand(count, generator=random) < 0.7,
+        torch.arange(count) >= count - last,
+        torch.arange(count) < count // 2,
+    ]
     for right in patterns:
         stand_in = _StandIn(table, _blend(perfect, wrong, right))
         whole = _rebatched(val, (count,))
@@ -278,7 +313,13 @@ def _averaged(lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wro
         if max(abs(one - two), abs(two - three)) > 1e-3 * size:
             evidence = {"as_it_is": one, "in_one_batch": two, "in_uneven_batches": three}
             message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: batches' means are averaged"
-            yield Finding("metric-averaging", "error", message, evidence, "add up what is counted over all batches, then divide once")
+            yield Finding(
+                "metric-averaging",
+                "error",
+                message,
+                evidence,
+                "add up what is counted over all batches, then divide once",
+            )
             return
 
 
@@ -289,8 +330,6 @@ def _rebatched(sample: Sample, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
         found.append((rows_of(sample.inputs, rows), rows_of(sample.targets, rows)))
         begin += size
     return found
-
-
 
 
 CHECKS = (dropped_rows, metric)

@@ -108,6 +108,23 @@ class Outcome:
             return max(0.0, (self.score - self.chance) / max(1e-6, 1 - self.chance))
         return 0.0
 
+    def gain(self, other: Outcome) -> float:
+        """How much more of what there is to learn the other training learned; negative where it learned less.
+
+        Where answers have no score, by how far the held-out loss, or else the training loss, went down further, as a
+        share of what it was at first, of which the first quarter counts for nothing: losses differ more than scores.
+        """
+        if not other.finite:
+            return -1.0
+        if not self.finite:
+            return 1.0
+        if not math.isnan(self.score) and not math.isnan(other.score):
+            return other.learned() - self.learned()
+        both = (self.val_loss, other.val_loss)
+        mine, theirs = both if all(map(math.isfinite, both)) else (self.last_loss, other.last_loss)
+        change = (mine - theirs) / max(abs(self.first_loss), abs(other.first_loss), 1e-9)
+        return math.copysign(max(0.0, abs(change) - 0.25), change)
+
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
@@ -296,7 +313,9 @@ class Lab:
         values = torch.stack(losses).tolist() if losses else []
         finite = finite and all(math.isfinite(value) for value in values)
         seconds = time.monotonic() - started
-        return self._judged(change, Outcome(values, lrs, finite, math.nan, math.nan, 0.0, None, None, len(values), cut, seconds))
+        return self._judged(
+            change, Outcome(values, lrs, finite, math.nan, math.nan, 0.0, None, None, len(values), cut, seconds)
+        )
 
     def _judged(self, change: Change, outcome: Outcome) -> Outcome:
         """Fill in what held-out rows say of the network as it now is."""
@@ -307,9 +326,17 @@ class Lab:
         if change.inputs is not None:
             sample = Sample(change.inputs(sample.inputs), sample.targets, sample.sizes, sample.complete)
         outputs = self.predict(sample)
-        targets = rows_of(sample.targets, slice(0, row_count(outputs))) if row_count(outputs) < len(sample) else sample.targets
+        targets = (
+            rows_of(sample.targets, slice(0, row_count(outputs)))
+            if row_count(outputs) < len(sample)
+            else sample.targets
+        )
         answer = self.read(outputs, targets)
-        outcome.answer, outcome.score, outcome.chance = answer, answer.score(), answer.chance() if answer.form != "unknown" else 0.0
+        outcome.answer, outcome.score, outcome.chance = (
+            answer,
+            answer.score(),
+            answer.chance() if answer.form != "unknown" else 0.0,
+        )
         with torch.no_grad():
             try:
                 outcome.val_loss = float(program.loss(outputs, targets))

@@ -60,8 +60,12 @@ def eval_mode(lab: Lab) -> Iterator[Finding]:
     with program.kept(seed=0):
         first, second = lab.outputs(inputs), lab.outputs(inputs)
         names = [name for name, t in leaves(first) if t.is_floating_point()]
-        pairs = zip(names, [t for _, t in leaves(first) if t.is_floating_point()],
-                    [t for _, t in leaves(second) if t.is_floating_point()], strict=True)
+        pairs = zip(
+            names,
+            [t for _, t in leaves(first) if t.is_floating_point()],
+            [t for _, t in leaves(second) if t.is_floating_point()],
+            strict=True,
+        )
         moved = max((_moved(a, b) for _, a, b in pairs), default=0.0)
         if moved <= SAME:
             return
@@ -111,7 +115,9 @@ def batch_mixing(lab: Lab) -> Iterator[Finding]:
         if len(alone) == len(before) and (single := _by_row(alone[number], 1)) is not None:
             moved = max(moved, _moved(first[row], single[0]) if single[0].shape == first[row].shape else 0.0)
         if moved > SAME:
-            message = f"in evaluation mode a row's outputs depend on the other rows of its batch: they move by {moved:.2g}"
+            message = (
+                f"in evaluation mode a row's outputs depend on the other rows of its batch: they move by {moved:.2g}"
+            )
             fix = "look for a view, a softmax or a normalisation over the rows, or an axis taken for another"
             yield Finding("batch-mixing", "error", message, {"moved": moved, "row": row}, fix)
             return
@@ -139,14 +145,24 @@ def input_ignored(lab: Lab) -> Iterator[Finding]:
                 continue
             if max((_moved(a, b) for a, b in zip(before, after, strict=True)), default=0.0) < 1e-9:
                 what = f"input {name!r}" if name else "the input"
-                yield Finding("input-ignored", "error", f"the outputs do not depend on {what}", {"input": name}, "use it, or leave it out")
+                yield Finding(
+                    "input-ignored",
+                    "error",
+                    f"the outputs do not depend on {what}",
+                    {"input": name},
+                    "use it, or leave it out",
+                )
 
 
 def hidden_words(lab: Lab) -> Iterator[Finding]:
     """The words of a row, other than its padding, move its outputs: each is replaced by one of another row."""
     inputs, _ = lab.batch
     count = row_count(inputs)
-    padded = [(n, t) for n, t in leaves(inputs) if t.dim() == 2 and len(t) == count and not t.is_floating_point() and _padding(t) is not None]
+    padded = [
+        (n, t)
+        for n, t in leaves(inputs)
+        if t.dim() == 2 and len(t) == count and not t.is_floating_point() and _padding(t) is not None
+    ]
     if len(padded) != 1 or _is_random(lab):
         return
     name, tensor = padded[0]
@@ -160,7 +176,13 @@ def hidden_words(lab: Lab) -> Iterator[Finding]:
         before, after = _eval_outputs(lab, inputs), _eval_outputs(lab, _with_leaf(inputs, name, changed))
     if max((_moved(a, b) for a, b in zip(before, after, strict=True)), default=1.0) < 1e-9:
         message = f"the outputs do not depend on the words of input {name!r}, only on its padding"
-        yield Finding("input-ignored", "error", message, {"input": name}, "a mask marks what is left out in one place, what counts in another")
+        yield Finding(
+            "input-ignored",
+            "error",
+            message,
+            {"input": name},
+            "a mask marks what is left out in one place, what counts in another",
+        )
 
 
 def silent_units(lab: Lab) -> Iterator[Finding]:
@@ -257,7 +279,9 @@ def time_leak(lab: Lab) -> Iterator[Finding]:
         share = float((given[0] == same[0]).float().mean())
         if share > 0.999:
             message = "each target is the input of its own position: the network is shown what it is asked for"
-            yield Finding("target-leak", "error", message, {"share": share}, "targets are the inputs one position later")
+            yield Finding(
+                "target-leak", "error", message, {"share": share}, "targets are the inputs one position later"
+            )
 
 
 def _in_time(tensor: Tensor, count: int, length: int) -> Tensor | None:
@@ -310,8 +334,16 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
         if moved > SAME:
             varies = len(widths) > 1
             message = f"padding changes the answer of the row it follows: outputs move by {moved:.2g}"
-            message += ", and batches are padded to other widths, so that the answer depends on the batch" if varies else ""
-            evidence = {"moved": moved, "share_of_spread": share, "length": keep, "width": tensor.shape[1], "widths": sorted(widths)[:8]}
+            message += (
+                ", and batches are padded to other widths, so that the answer depends on the batch" if varies else ""
+            )
+            evidence = {
+                "moved": moved,
+                "share_of_spread": share,
+                "length": keep,
+                "width": tensor.shape[1],
+                "widths": sorted(widths)[:8],
+            }
             severity = "error" if varies or share > 0.5 else "warning"
             yield Finding("padding-leak", severity, message, evidence, "mask the padding, or pack the sequences")
             return
@@ -378,7 +410,9 @@ def unregistered(lab: Lab) -> Iterator[Finding]:
     if found:
         shapes = [list(leaf.shape) for leaf in found]
         total = sum(leaf.numel() for leaf in found)
-        message = f"{total:,} weights in {len(found)} tensors take part in the loss, but are not parameters of the model"
+        message = (
+            f"{total:,} weights in {len(found)} tensors take part in the loss, but are not parameters of the model"
+        )
         fix = "keep layers in nn.ModuleList or nn.ModuleDict, tensors in nn.Parameter, and make them in __init__"
         yield Finding("unregistered-parameters", "error", message, {"shapes": shapes[:10], "weights": total}, fix)
 
@@ -402,7 +436,9 @@ def weights(lab: Lab) -> Iterator[Finding]:
     program, model = lab.program, lab.program.model
     named = dict(model.named_parameters())
     if not named:
-        yield Finding("unregistered-parameters", "error", "the model has no parameters", {}, "nn.ModuleList, nn.Parameter")
+        yield Finding(
+            "unregistered-parameters", "error", "the model has no parameters", {}, "nn.ModuleList, nn.Parameter"
+        )
         return
     before = {name: p.detach().clone() for name, p in named.items()}
     with program.kept(seed=0):
@@ -413,14 +449,21 @@ def weights(lab: Lab) -> Iterator[Finding]:
     members = None
     if program.optimizer is not None:
         members = {id(p) for group in program.optimizer.param_groups for p in group["params"]}
-        members |= {id(p) for held in program.held if isinstance(held, torch.optim.Optimizer)
-                    for group in held.param_groups for p in group["params"]}
+        members |= {
+            id(p)
+            for held in program.held
+            if isinstance(held, torch.optim.Optimizer)
+            for group in held.param_groups
+            for p in group["params"]
+        }
     yield from _optimizer_members(lab, named, members, changed, reached)
     yield from _cut(lab, named, gradient, reached, changed, members)
     yield from _frozen(lab, named, members, changed)
     if stepped and members and not changed and any(gradient.values()):
         message = "the program's own step changes no weight, though there are gradients"
-        yield Finding("stale-gradients", "error", message, {}, "zero_grad() goes before backward(), and step() behind it")
+        yield Finding(
+            "stale-gradients", "error", message, {}, "zero_grad() goes before backward(), and step() behind it"
+        )
 
 
 def _run_steps(lab: Lab, gradient: dict[str, float], reached: set[str]) -> bool:
@@ -430,10 +473,12 @@ def _run_steps(lab: Lab, gradient: dict[str, float], reached: set[str]) -> bool:
     hooks = []
     for name, parameter in named.items():
         if parameter.requires_grad:
+
             def note(p: Tensor, name: str = name) -> None:
                 if p.grad is not None:
                     reached.add(name)
                     gradient[name] = max(gradient[name], float(p.grad.abs().max()))
+
             hooks.append(parameter.register_post_accumulate_grad_hook(note))
     optimizer = program.optimizer or _spare_optimizer(lab)
     try:
@@ -453,7 +498,9 @@ def _no_workers(lab: Lab) -> Any:
     return without_workers(lab.program.train)
 
 
-def _optimizer_members(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: set[str], reached: set[str]) -> Iterator[Finding]:
+def _optimizer_members(
+    lab: Lab, named: dict[str, Any], members: set[int] | None, changed: set[str], reached: set[str]
+) -> Iterator[Finding]:
     if members is None:
         return
     wanted = {name for name, p in named.items() if p.requires_grad}
@@ -463,10 +510,14 @@ def _optimizer_members(lab: Lab, named: dict[str, Any], members: set[int] | None
         return
     count = sum(named[name].numel() for name in missing)
     evidence = {"parameters": missing[:20], "weights": count, "of": sum(named[name].numel() for name in wanted)}
-    message = f"{len(missing)} of {len(wanted)} parameters that get gradients are not in the optimiser, e.g. {missing[0]}"
+    message = (
+        f"{len(missing)} of {len(wanted)} parameters that get gradients are not in the optimiser, e.g. {missing[0]}"
+    )
     if len(missing) == len(wanted):
         message = "the optimiser holds none of the model's parameters: it was made for another model"
-        yield Finding("optimizer-missing-parameters", "error", message, evidence, "make it after the model's last change")
+        yield Finding(
+            "optimizer-missing-parameters", "error", message, evidence, "make it after the model's last change"
+        )
         return
     fresh = [name for name in missing if _as_drawn(lab.program.model, name)]
     severity = "error" if len(fresh) * 2 > len(missing) or _is_last(lab, missing) else "warning"
@@ -505,9 +556,18 @@ def _as_drawn(model: nn.Module, name: str) -> bool:
     return filled
 
 
-def _cut(lab: Lab, named: dict[str, Any], gradient: dict[str, float], reached: set[str], changed: set[str], members: set[int] | None) -> Iterator[Finding]:
+def _cut(
+    lab: Lab,
+    named: dict[str, Any],
+    gradient: dict[str, float],
+    reached: set[str],
+    changed: set[str],
+    members: set[int] | None,
+) -> Iterator[Finding]:
     """Parameters without a gradient that nevertheless move the loss: something between them cuts it."""
-    silent = [n for n, p in named.items() if p.requires_grad and gradient[n] == 0 and (n not in changed or n not in reached)]
+    silent = [
+        n for n, p in named.items() if p.requires_grad and gradient[n] == 0 and (n not in changed or n not in reached)
+    ]
     if not silent or lab.loss_is_flat:
         return
     cut = []
@@ -551,12 +611,22 @@ def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: 
     evidence = {"parameters": frozen[:20], "as_drawn": drawn[:20], "in_optimizer": held[:20]}
     learn = [n for n, p in named.items() if p.requires_grad]
     if not learn:
-        yield Finding("frozen-parameters", "error", "every parameter is frozen: nothing learns", evidence, "requires_grad=True")
+        yield Finding(
+            "frozen-parameters", "error", "every parameter is frozen: nothing learns", evidence, "requires_grad=True"
+        )
     elif _is_last(lab, frozen) and _as_drawn(lab.program.model, frozen[-1]):
-        yield Finding("frozen-parameters", "error", f"the last layer is frozen as it was drawn: {frozen[-1]}", evidence, "train it")
+        yield Finding(
+            "frozen-parameters",
+            "error",
+            f"the last layer is frozen as it was drawn: {frozen[-1]}",
+            evidence,
+            "train it",
+        )
     elif drawn:
         message = f"{len(drawn)} weight matrices are frozen as they were drawn, never trained, e.g. {drawn[0]}"
-        yield Finding("frozen-parameters", "error", message, evidence, "load trained weights before freezing, or train them")
+        yield Finding(
+            "frozen-parameters", "error", message, evidence, "load trained weights before freezing, or train them"
+        )
     else:
         note = f"{len(frozen)} weight matrices are frozen"
         yield Finding("frozen-parameters", "note", note, evidence)
@@ -583,7 +653,9 @@ def symmetry(lab: Lab) -> Iterator[Finding]:
         stays = [n for n in same if n in constant and n not in last]
     if stays:
         message = f"all units of {stays[0]} have the same weights and stay the same: the layer is one unit wide"
-        yield Finding("constant-init", "error", message, {"parameters": stays}, "draw weights at random, e.g. reset_parameters()")
+        yield Finding(
+            "constant-init", "error", message, {"parameters": stays}, "draw weights at random, e.g. reset_parameters()"
+        )
 
 
 def _rows_equal(parameter: Tensor) -> bool:
@@ -675,8 +747,12 @@ def _linear_chain(lab: Lab) -> Iterator[Finding]:
             hook.remove()
     if found:
         pairs = list(dict.fromkeys(found))
-        message = f"{pairs[0][1]} is fed with what {pairs[0][0]} gives, with no nonlinearity between: they are one layer"
-        yield Finding("no-nonlinearity", "error", message, {"layers": [list(pair) for pair in pairs]}, "put an activation between")
+        message = (
+            f"{pairs[0][1]} is fed with what {pairs[0][0]} gives, with no nonlinearity between: they are one layer"
+        )
+        yield Finding(
+            "no-nonlinearity", "error", message, {"layers": [list(pair) for pair in pairs]}, "put an activation between"
+        )
 
 
 def dead_units(lab: Lab) -> Iterator[Finding]:
@@ -716,4 +792,17 @@ def _is_layer_weight(model: nn.Module, name: str) -> bool:
     return leaf == "weight" and isinstance(owner, nn.Linear | nn.modules.conv._ConvNd)
 
 
-CHECKS = (unregistered, weights, symmetry, eval_mode, batch_mixing, time_leak, silent_units, input_ignored, hidden_words, padding_leak, nonlinearity, dead_units)
+CHECKS = (
+    unregistered,
+    weights,
+    symmetry,
+    eval_mode,
+    batch_mixing,
+    time_leak,
+    silent_units,
+    input_ignored,
+    hidden_words,
+    padding_leak,
+    nonlinearity,
+    dead_units,
+)

@@ -54,7 +54,11 @@ def finite(lab: Lab) -> Iterator[Finding]:
         evidence = {"step": at, "finite_at_a_tenth_of_the_rate": slower}
         check = "lr-too-high" if slower else "non-finite"
         message = f"the loss is NaN or infinite at step {at}"
-        message += "; at a hundredth of the learning rate it is not" if slower else ", and at a hundredth of the learning rate as well"
+        message += (
+            "; at a hundredth of the learning rate it is not"
+            if slower
+            else ", and at a hundredth of the learning rate as well"
+        )
         fix = "lower the learning rate" if slower else "look for log(0), a division by 0, sqrt(0) or an overflow"
         yield Finding(check, "error", message, evidence, fix)
 
@@ -87,7 +91,19 @@ def broadcast(lab: Lab) -> Iterator[Finding]:
 class _PairWatch(torch.overrides.TorchFunctionMode):
     """Notes elementwise functions of a (B, 1) and a (B,) with B > 1, which nobody means."""
 
-    NAMES = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "sub", "rsub", "mul", "eq", "div", "add")
+    NAMES = (
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "binary_cross_entropy",
+        "sub",
+        "rsub",
+        "mul",
+        "eq",
+        "div",
+        "add",
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,11 +146,15 @@ def _class_inputs(lab: Lab, outputs: Any, targets: Any, path: str) -> Iterator[F
         sums = scores.sum(dim)
         if bool((scores >= 0).all()) and bool((sums - 1).abs().max() < 1e-3) and invariant:
             message = "the outputs are probabilities already, and the loss takes their softmax once more"
-            yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the softmax out of the model")
+            yield Finding(
+                "loss-input", "error", message, {}, "give the loss logits: leave the softmax out of the model"
+            )
             return
         if invariant and bool((scores >= 0).all()) and bool((scores <= 1).all()) and _fixed_range(lab, path):
             message = "the outputs lie in 0..1, and the loss takes their softmax: no class can become much more likely"
-            yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the sigmoid out of the model")
+            yield Finding(
+                "loss-input", "error", message, {}, "give the loss logits: leave the sigmoid out of the model"
+            )
             return
     if scores.dim() >= 2 and invariant and bool((scores >= 0).all()) and bool(((scores.sum(0) - 1).abs() < 1e-3).all()):
         message = "the outputs are probabilities over the rows of the batch, and the loss takes a softmax over classes"
@@ -145,7 +165,9 @@ def _class_inputs(lab: Lab, outputs: Any, targets: Any, path: str) -> Iterator[F
         linear = abs(shift - 1) < 1e-3 and abs((base - loss(scores + 2.0)) - 2) < 1e-2
         total = scores.float().logsumexp(dims[-1] if scores.dim() > 2 else 1)
         if linear and float(total.abs().max()) > 1e-2 and float(scores.float().logsumexp(1).abs().max()) > 1e-2:
-            message = "the loss takes log-probabilities (it falls by 1 when all scores rise by 1), and the outputs are none"
+            message = (
+                "the loss takes log-probabilities (it falls by 1 when all scores rise by 1), and the outputs are none"
+            )
             yield Finding("loss-input", "error", message, {}, "log_softmax before nll_loss, or cross_entropy on logits")
 
 
@@ -197,8 +219,17 @@ def _binary_inputs(lab: Lab, outputs: Any, targets: Any, path: str, labels: Tens
     logistic = bool((positive < 0).all() and (negative > 0).all())
     reference = F.binary_cross_entropy_with_logits(made_up.reshape(-1), labels.reshape(-1).to(made_up))
     takes_logits = logistic and abs(float(logit) - float(reference)) < 1e-3 * max(1.0, float(reference))
-    weighted = logistic and abs(float(positive.mean() / positive[0]) - 1) < 1e-3 and abs(float(negative.mean() / negative[0]) - 1) < 1e-3
-    if inside and (takes_logits or weighted) and _fixed_range(lab, path) and not _is_squared(lab, outputs, targets, path, labels):
+    weighted = (
+        logistic
+        and abs(float(positive.mean() / positive[0]) - 1) < 1e-3
+        and abs(float(negative.mean() / negative[0]) - 1) < 1e-3
+    )
+    if (
+        inside
+        and (takes_logits or weighted)
+        and _fixed_range(lab, path)
+        and not _is_squared(lab, outputs, targets, path, labels)
+    ):
         message = "the outputs are probabilities already, and the loss takes their sigmoid once more"
         yield Finding("loss-input", "error", message, {}, "give the loss logits: leave the sigmoid out of the model")
 
@@ -223,7 +254,9 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     scores = dict(leaves(outputs))[answer.path]
     low, high = _bounds(lab, answer.path)
     free = scores.float().clone().requires_grad_()
-    optimiser = torch.optim.Adam([free], lr=0.1 * max(1.0, float(answer.labels.float().std()) if answer.form == "numbers" else 1.0))
+    optimiser = torch.optim.Adam(
+        [free], lr=0.1 * max(1.0, float(answer.labels.float().std()) if answer.form == "numbers" else 1.0)
+    )
     first, last = None, 0.0
     with torch.enable_grad():
         for _ in range(FREE_STEPS):
@@ -233,7 +266,13 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
             except (RuntimeError, ValueError, IndexError):
                 return
             if not value.requires_grad:
-                yield Finding("gradient-cut", "error", "the loss has no gradient in the outputs", {}, "compute it from tensors alone")
+                yield Finding(
+                    "gradient-cut",
+                    "error",
+                    "the loss has no gradient in the outputs",
+                    {},
+                    "compute it from tensors alone",
+                )
                 return
             value = value if value.dim() == 0 else value.mean()
             first = float(value.detach()) if first is None else first
@@ -246,7 +285,9 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
                 with torch.no_grad():
                     free.clamp_(low + 1e-4, (high or 1.0) - 1e-4)
     if not bool(free.isfinite().all()):
-        yield Finding("non-finite", "error", "the loss leads outputs to NaN or infinity", {"first": first}, "look for log(0)")
+        yield Finding(
+            "non-finite", "error", "the loss leads outputs to NaN or infinity", {"first": first}, "look for log(0)"
+        )
         return
     reached = read_answer(_replaced(outputs, answer.path, free.detach()), targets, answer.path)
     start, end, chance = answer.score(), reached.score(), answer.chance()
@@ -262,10 +303,20 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
         return
     if end < min(start, chance) - 0.1 or end < 0.02:
         message = f"following the loss leads away from the targets: {end:.0%} of outputs that minimise it are right"
-        yield Finding("loss-sign", "error", message, evidence, "the loss has to fall as answers become right: look at its sign")
+        yield Finding(
+            "loss-sign", "error", message, evidence, "the loss has to fall as answers become right: look at its sign"
+        )
     elif end < 0.8:
-        message = f"outputs that minimise the loss are right in {end:.0%} of answers alone: it is not this problem's loss"
-        yield Finding("wrong-loss", "error", message, evidence, "cross_entropy for classes, binary_cross_entropy_with_logits for labels")
+        message = (
+            f"outputs that minimise the loss are right in {end:.0%} of answers alone: it is not this problem's loss"
+        )
+        yield Finding(
+            "wrong-loss",
+            "error",
+            message,
+            evidence,
+            "cross_entropy for classes, binary_cross_entropy_with_logits for labels",
+        )
 
 
 def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Finding]:
@@ -280,7 +331,9 @@ def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Fi
     by_row = float(_loss_of(lab, _replaced(outputs, answer.path, scores + row), targets).mean())
     if max(abs(raised - base), abs(by_row - base)) < NEAR * max(1.0, abs(base)):
         message = "rows have several labels, or none, and the loss is a softmax over them: they compete for one whole"
-        yield Finding("wrong-loss", "error", message, {"labels_a_row": float(counts.mean())}, "binary_cross_entropy_with_logits")
+        yield Finding(
+            "wrong-loss", "error", message, {"labels_a_row": float(counts.mean())}, "binary_cross_entropy_with_logits"
+        )
 
 
 def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:
@@ -289,7 +342,9 @@ def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Ite
     after = float((reached.scores - reached.labels).square().mean())
     if after > 4 * max(before, spread):
         message = "following the loss leads away from the targets"
-        yield Finding("loss-sign", "error", message, evidence, "the loss has to fall as answers come near: look at its sign")
+        yield Finding(
+            "loss-sign", "error", message, evidence, "the loss has to fall as answers come near: look at its sign"
+        )
     elif after > 0.5 * spread and after > 0.5 * before:
         message = f"outputs that minimise the loss are not the targets (R squared {reached.score():.2f})"
         yield Finding("wrong-loss", "error", message, evidence, "compare outputs with the targets, element by element")
@@ -345,10 +400,14 @@ def clipped(lab: Lab) -> Iterator[Finding]:
         slopes.append(0.0 if grad is None else float(grad.abs().sum()))
     if slopes[0] > 0 and slopes[-1] < 1e-9 or (slopes[1] > 0 and slopes[-1] < 1e-6 * slopes[1]):
         message = "answers that are very wrong have no gradient: the loss is cut off at some height"
-        yield Finding("loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss")
+        yield Finding(
+            "loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss"
+        )
     elif all(slope == 0 for slope in slopes):
         message = "wrong answers have no gradient: the loss is cut off"
-        yield Finding("loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss")
+        yield Finding(
+            "loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss"
+        )
 
 
 def uses_targets(lab: Lab) -> Iterator[Finding]:

@@ -91,7 +91,9 @@ class Program:
                 raise BadInput(f"{key!r} is {type(given[key]).__name__}; right would be {KEYS[key]}")
         for key in ("train", "val"):
             if key in given and (not hasattr(given[key], "__iter__") or hasattr(given[key], "__next__")):
-                raise BadInput(f"{key!r} is {type(given[key]).__name__}, which cannot be gone through twice: {KEYS[key]}")
+                raise BadInput(
+                    f"{key!r} is {type(given[key]).__name__}, which cannot be gone through twice: {KEYS[key]}"
+                )
         if "optimizer" in given and not isinstance(given["optimizer"], torch.optim.Optimizer):
             raise BadInput(f"'optimizer' is {type(given['optimizer']).__name__}, not a torch.optim.Optimizer")
         if given.get("scheduler_step", "epoch") not in ("batch", "epoch"):
@@ -252,7 +254,9 @@ def _attributes(part: Any) -> dict[str, Any]:
 
 def _function_state(function: Any) -> Callable[[], None]:
     """What puts back numbers and containers of them that a function keeps: in its closure, on itself or its object."""
-    cells = [cell for cell in getattr(function, "__closure__", None) or () if _filled(cell) and _plain(cell.cell_contents)]
+    cells = [
+        cell for cell in getattr(function, "__closure__", None) or () if _filled(cell) and _plain(cell.cell_contents)
+    ]
     kept = [(cell, cell.cell_contents, copy.deepcopy(cell.cell_contents)) for cell in cells]
     owner = getattr(function, "__self__", function)
     own = _attributes(owner) if hasattr(owner, "__dict__") and not isinstance(owner, nn.Module | type) else None

@@ -45,7 +45,9 @@ class _Record:
 
 
 def _vector(tensors: list[Tensor | None], like: list[Tensor]) -> Tensor:
-    parts = [torch.zeros_like(p).flatten() if t is None else t.detach().flatten() for t, p in zip(tensors, like, strict=True)]
+    parts = [
+        torch.zeros_like(p).flatten() if t is None else t.detach().flatten() for t, p in zip(tensors, like, strict=True)
+    ]
     return torch.cat(parts).float()
 
 
@@ -185,7 +187,9 @@ def _direction(record: _Record) -> Iterator[Finding]:
     of = f"the mean of its {several} batches'" if several > 1 else "the loss's on its batch"
     if cosine > 0.95 and steady and evidence["ratio"] > 1.5:
         message = f"an update's gradients are {evidence['ratio']:.1f} times {of}: parts were summed, not averaged"
-        yield Finding("accumulation-scale", "error", message, evidence, "divide each part's loss by the number of parts")
+        yield Finding(
+            "accumulation-scale", "error", message, evidence, "divide each part's loss by the number of parts"
+        )
     elif several > 1 and cosine > 0.99 and steady and evidence["ratio"] < 0.7:
         message = f"an update's gradients are {evidence['ratio']:.2f} times {of}"
         yield Finding("accumulation-scale", "error", message, evidence, "divide by the number of batches once")
