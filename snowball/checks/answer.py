@@ -1,4 +1,4 @@
-"""What a program's outputs and targets mean: classes, yes and no, several labels, or numbers; and how good an answer is.
+"""What outputs and targets mean: classes, yes and no, several labels, or numbers; and how good an answer is.
 
 R is the number of answers, which is B for one answer a row and B x T (or H x W) for one a position; C classes.
 """

@@ -38,7 +38,8 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
     if not parts:
         return None
     found = np.concatenate(parts, 1)
-    return np.nan_to_num(found, nan=0.0, posinf=1e6, neginf=-1e6)
+    cleaned: np.ndarray = np.nan_to_num(found, nan=0.0, posinf=1e6, neginf=-1e6)
+    return cleaned
 
 
 def _bag(tokens: Tensor) -> np.ndarray:

@@ -5,18 +5,18 @@ What is suspected by a cheap sign is tested by training once more, so that a fin
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from ..finding import Finding
-from .lab import Change, Lab, Outcome
+from ..finding import Finding, Severity
+from .lab import CLEAR, Change, Lab, Outcome
 
-__all__ = ["CHECKS"]
+__all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
 
-CLEAR = 0.1  # of all there is to learn: what two seeds of a small program differ by stays below (see docs/trust.md)
 LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
 
 
@@ -103,7 +103,7 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
             evidence["at_a_hundred_times"] = further.learned()
             message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
-            severity = "error" if up > 2 * CLEAR or own.gain(further) > CLEAR else "warning"
+            severity: Severity = "error" if up > 2 * CLEAR or own.gain(further) > CLEAR else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 
 
@@ -112,7 +112,7 @@ def _roughness(outcome: Outcome) -> float:
     half = outcome.losses[len(outcome.losses) // 2 :]
     if len(half) < 4:
         return 0.0
-    jumps = [abs(a - b) for a, b in zip(half, half[1:], strict=False)]
+    jumps = [abs(a - b) for a, b in itertools.pairwise(half)]
     return sum(jumps) / len(jumps) / max(1e-9, abs(sum(half) / len(half)))
 
 
@@ -146,7 +146,7 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
     if not isinstance(targets, torch.Tensor):
         return
     last = _last_linear(lab.program.model)
-    if last is None:
+    if last is None or last.bias is None:
         return
     labels = targets.float().reshape(len(targets), -1)
     if answer.form == "numbers" and targets.is_floating_point():
@@ -166,8 +166,6 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
         off = float(shares.max())
     else:
         return
-    if last.bias is None:
-        return
 
     def begin(model: torch.nn.Module) -> None:
         with torch.no_grad():
@@ -176,7 +174,10 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
     own, other = lab.own, lab.outcome(Change("a last bias at the targets' mean", prepare=begin))
     gain = own.gain(other)
     if gain > CLEAR:
-        message = f"outputs begin {off:.1f} spreads of the targets away from their mean; from a last bias that begins there the program learns {gain:.0%} more"
+        message = (
+            f"outputs begin {off:.1f} spreads of the targets away from their mean; from a last bias that begins there"
+            f" the program learns {gain:.0%} more"
+        )
         evidence = {"off": off, "learned": own.learned(), "learned_from_there": other.learned()}
         yield Finding(
             "output-bias",
@@ -190,6 +191,3 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
 def _last_linear(model: torch.nn.Module) -> torch.nn.Linear | None:
     found = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
     return found[-1] if found else None
-
-
-CHECKS = (schedule, output_bias, weight_decay, learning_rate)

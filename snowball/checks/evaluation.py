@@ -19,7 +19,7 @@ from .answer import Answer
 from .lab import Lab, Sample
 from .nested import leaves, mapped, row_count, rows_of
 
-__all__ = ["CHECKS"]
+__all__ = ["dropped_rows", "metric", "row_contents"]
 
 SAME = 1e-4
 ROWS = 4000
@@ -79,9 +79,9 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         buffers = [b.detach().clone() for b in program.model.buffers()]
         seen, modes, _ = _seen(lab, program.val)
         changed = any(not torch.equal(a, b) for a, b in zip(buffers, program.model.buffers(), strict=True))
-    own = {_key(row) for row in _row_list(lab.val.inputs)}
+    own = {_key(row) for row in row_contents(lab.val.inputs)}
     count = sum(row_count(part) for part in seen)
-    rows = [key for part in seen for key in map(_key, _row_list(part))]
+    rows = [key for part in seen for key in map(_key, row_contents(part))]
     if not rows:
         return
     if any(modes) and (_mode_matters(program.model) or changed):
@@ -91,7 +91,7 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         )
     inside = sum(key in own for key in rows)
     if inside < 0.5 * len(rows) and lab.val.complete:
-        trained = {_key(row) for row in _row_list(lab.train.inputs)}
+        trained = {_key(row) for row in row_contents(lab.train.inputs)}
         from_train = sum(key in trained for key in rows)
         if from_train > 0.5 * len(rows):
             message = f"the metric looks at training rows ({from_train} of {len(rows)}), not at those it is handed"
@@ -112,7 +112,7 @@ def _mode_matters(model: nn.Module) -> bool:
     return any(isinstance(m, kinds) and not (hasattr(m, "p") and m.p == 0) for m in model.modules())
 
 
-def _row_list(inputs: Any) -> list[bytes]:
+def row_contents(inputs: Any) -> list[bytes]:
     """Each row's content as bytes."""
     count = row_count(inputs)
     parts = [
@@ -139,7 +139,7 @@ class _StandIn(nn.Module):
 
     def forward(self, *given: Any, **named: Any) -> Any:
         inputs = named or (given[0] if len(given) == 1 else given)
-        keys = [self.table.get(_key(row), -1) for row in _row_list(inputs)]
+        keys = [self.table.get(_key(row), -1) for row in row_contents(inputs)]
         self.strange += sum(key < 0 for key in keys)
         index = torch.tensor([max(0, key) for key in keys])
         return rows_of(self.prepared, index)
@@ -159,9 +159,9 @@ def metric(lab: Lab) -> Iterator[Finding]:
         or answer.labels.shape[0] != len(val)
     ):
         return
-    if set(name for name, _ in leaves(outputs)) != {answer.path} or row_count(outputs) != len(val):
+    if {name for name, _ in leaves(outputs)} != {answer.path} or row_count(outputs) != len(val):
         return
-    keys = [_key(row) for row in _row_list(val.inputs)]
+    keys = [_key(row) for row in row_contents(val.inputs)]
     table = {key: row for row, key in enumerate(keys)}
     if len(table) < 0.98 * len(keys) or _answers_differ(table, keys, answer):
         return
@@ -177,7 +177,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
         try:
             with program.kept(seed=0):
                 values[name] = float(program.evaluate(stand_in, program.val))
-        except Exception:  # noqa: BLE001 - a metric that asks more of a model than answers cannot be tested so
+        except Exception:
             return
         if stand_in.strange:
             return
@@ -263,7 +263,7 @@ def _unsure_left_out(
         with program.kept(seed=0):
             value = float(program.evaluate(stand_in, program.val))
         if not stand_in.strange and abs(value - expected) > 0.05:
-            message = f"half of the answers are right and half are wrong but unsure, and the metric says {value:.2f}: unsure ones are left out"
+            message = f"half of the answers are wrong but unsure, and the metric says {value:.2f}: those are left out"
             yield Finding("dropped-rows", "error", message, {"metric": value, "expected": expected}, "count every row")
             return
 
@@ -305,14 +305,14 @@ def _averaged(
                 one = float(program.evaluate(stand_in, program.val))
                 two = float(program.evaluate(stand_in, whole))
                 three = float(program.evaluate(stand_in, uneven))
-        except Exception:  # noqa: BLE001 - a metric that asks more of a loader than batches cannot be tested so
+        except Exception:
             return
         if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
             return
         size = max(abs(values["all_right"] - values["all_wrong"]), 1e-9)
         if max(abs(one - two), abs(two - three)) > 1e-3 * size:
             evidence = {"as_it_is": one, "in_one_batch": two, "in_uneven_batches": three}
-            message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: batches' means are averaged"
+            message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: means are averaged"
             yield Finding(
                 "metric-averaging",
                 "error",
@@ -330,6 +330,3 @@ def _rebatched(sample: Sample, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
         found.append((rows_of(sample.inputs, rows), rows_of(sample.targets, rows)))
         begin += size
     return found
-
-
-CHECKS = (dropped_rows, metric)

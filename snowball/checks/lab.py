@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,11 +21,12 @@ from .answer import Answer, read_answer
 from .nested import joined, leaves, mapped, row_count, rows_of
 from .program import Program, call, without_workers
 
-__all__ = ["AS_IT_IS", "Change", "Lab", "Outcome", "OutOfTime", "Sample"]
+__all__ = ["AS_IT_IS", "CLEAR", "Change", "Lab", "Outcome", "OutOfTime", "Sample"]
 
 MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
 PROBED = 32  # rows in the batch that single experiments use
 DEFAULT_STEPS = 200  # where a program does not say how long it trains
+CLEAR = 0.1  # of all there is to learn: two seeds of a small program differ by less
 OWN_SECONDS = 9.0  # of a training as it is; a longer one is cut, and so are all that are compared with it
 
 
@@ -64,6 +65,8 @@ class Change:
     """What is done to the model first."""
     batches: Callable[[], Iterable[Any]] | None = None
     """Other batches than the loader's."""
+    held_out: Sequence[tuple[Any, Any]] | None = None
+    """Other held-out batches to be judged by, each with its own shapes."""
     plain_step: bool = False
     """The usual step in place of the program's own."""
     steps: int | None = None
@@ -160,7 +163,8 @@ class Lab:
 
     def sample(self, loader: Iterable[Any], rows: int = MAX_ROWS) -> Sample:
         """One pass over a loader, as far as `rows`; only batches of the first one's make."""
-        inputs, targets, sizes, complete = [], [], [], True
+        inputs, targets, complete = [], [], True
+        sizes: list[int] = []
         with self.program.kept(seed=0):
             for batch in self.program.batches(without_workers(loader)):
                 if sum(sizes) >= rows or self.left < 0:
@@ -282,14 +286,15 @@ class Lab:
         losses: list[Tensor] = []
         lrs: list[float] = []
         finite, cut = True, False
-        loader = without_workers(program.train) if change.batches is None else None
+        loader = without_workers(program.train)
+        batches = change.batches or (lambda: loader)
         epochs = program.epochs or 10**6
         steps = limit or (10**9 if program.epochs else DEFAULT_STEPS)
         if change.constant_lr:
             peak = max(self.own.lrs, default=peak)
         with _rates(optimizer, change, peak if change.constant_lr else None):
             for _ in range(epochs):
-                for batch in program.batches(loader if change.batches is None else change.batches()):
+                for batch in program.batches(batches()):
                     if len(losses) >= steps:
                         break
                     if limit is None and time.monotonic() - started > OWN_SECONDS:
@@ -325,12 +330,13 @@ class Lab:
         began = time.monotonic()
         if change.inputs is not None:
             sample = Sample(change.inputs(sample.inputs), sample.targets, sample.sizes, sample.complete)
-        outputs = self.predict(sample)
-        targets = (
-            rows_of(sample.targets, slice(0, row_count(outputs)))
-            if row_count(outputs) < len(sample)
-            else sample.targets
-        )
+        if change.held_out is None:
+            outputs = self.predict(sample)
+            seen = min(len(sample), row_count(outputs))
+            targets = rows_of(sample.targets, slice(0, seen)) if seen < len(sample) else sample.targets
+        else:
+            outputs = joined([self.outputs(inputs) for inputs, _ in change.held_out])
+            targets = joined([targets for _, targets in change.held_out])
         answer = self.read(outputs, targets)
         outcome.answer, outcome.score, outcome.chance = (
             answer,
@@ -340,9 +346,9 @@ class Lab:
         with torch.no_grad():
             try:
                 outcome.val_loss = float(program.loss(outputs, targets))
-            except Exception as error:  # noqa: BLE001 - the program's own code, on a batch larger than it may take
+            except Exception as error:
                 outcome.notes["val_loss"] = repr(error)
-        if program.evaluate is not None and program.val is not None and change.inputs is None:
+        if program.evaluate is not None and program.val is not None and change.inputs is None and not change.held_out:
             outcome.metric = float(program.evaluate(program.model, program.val))
         outcome.seconds += time.monotonic() - began
         return outcome

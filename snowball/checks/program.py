@@ -193,10 +193,10 @@ def _state(part: Any) -> Callable[[], None]:
         return _optimizer_state(part)
     if isinstance(part, torch.Generator):
         state = part.get_state()
-        return lambda: part.set_state(state) and None
+        return lambda: _discard(part.set_state(state))
     if isinstance(part, np.random.Generator):
-        state = copy.deepcopy(part.bit_generator.state)
-        return lambda: setattr(part.bit_generator, "state", state)
+        bits = copy.deepcopy(part.bit_generator.state)
+        return lambda: setattr(part.bit_generator, "state", bits)
     if isinstance(part, np.random.RandomState):
         numpy_state = part.get_state()
         return lambda: part.set_state(numpy_state)
@@ -205,6 +205,10 @@ def _state(part: Any) -> Callable[[], None]:
         return lambda: part.setstate(python)
     kept = {name: copy.deepcopy(value) for name, value in vars(part).items() if _plain(value)}
     return lambda: vars(part).update(copy.deepcopy(kept))
+
+
+def _discard(_: Any) -> None:
+    """For calls whose result nobody needs."""
 
 
 def _plain(value: Any) -> bool:
@@ -248,7 +252,7 @@ def _module_state(model: nn.Module) -> Callable[[], None]:
 
 
 def _attributes(part: Any) -> dict[str, Any]:
-    """An object's attributes: copies of what counts, the same objects otherwise, such as a state from batch to batch."""
+    """An object's attributes: copies of what counts, the same objects otherwise, such as a state kept over batches."""
     return {name: copy.deepcopy(value) if _plain(value) else value for name, value in vars(part).items()}
 
 

@@ -6,7 +6,7 @@ are compared with gradients computed here, from the same weights and random stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..finding import Finding
 from .lab import Lab
 from .program import call, without_workers
 
-__all__ = ["CHECKS"]
+__all__ = ["step"]
 
 UPDATES = 3  # of the weights, at least
 CALLS = 6  # of the step, at least
@@ -44,7 +44,7 @@ class _Record:
     backward: list[bool] = field(default_factory=list)
 
 
-def _vector(tensors: list[Tensor | None], like: list[Tensor]) -> Tensor:
+def _vector(tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:
     parts = [
         torch.zeros_like(p).flatten() if t is None else t.detach().flatten() for t, p in zip(tensors, like, strict=True)
     ]
@@ -179,7 +179,7 @@ def _direction(record: _Record) -> Iterator[Finding]:
         yield Finding("loss-sign", "error", message, evidence, "backward() of the loss itself, not of its negative")
         return
     zero = [float(given.norm()) == 0 for given in record.given]
-    if any(zero) and not all(zero) or (all(zero) and all(float(own.norm()) > 0 for own in record.own)):
+    if (any(zero) and not all(zero)) or (all(zero) and all(float(own.norm()) > 0 for own in record.own)):
         message = f"in {sum(zero)} of {len(zero)} updates all gradients are zero, where the loss has some"
         yield Finding("loss-clipped", "error", message, evidence, "clip gradients (clip_grad_norm_), never the loss")
         return
@@ -198,6 +198,3 @@ def _direction(record: _Record) -> Iterator[Finding]:
     if against and sorted(against)[len(against) // 2] > 0 and cosine > 0.5:
         message = "the optimiser moves the weights along the gradient: it climbs"
         yield Finding("loss-sign", "error", message, evidence, "maximize=False")
-
-
-CHECKS = (step,)
