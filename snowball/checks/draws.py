@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sized
 from typing import Any
 
@@ -28,7 +29,7 @@ def is_augmented(lab: Lab) -> bool:
                     draws = [[t.clone() for _, t in leaves(dataset[row][0])] for _ in range(4)]
                     if any(not torch.equal(a, b) for other in draws[1:] for a, b in zip(draws[0], other, strict=True)):
                         return True
-        except Exception:
+        except Exception:  # the program's own data set, of which rows may be of any make
             return False
     with lab.program.kept(seed=1):
         again = set()
@@ -113,25 +114,28 @@ class _Probe(Dataset[Any]):
 
 
 def _states(dataset: Any) -> dict[str, int]:
-    import random
-
+    """Each generator that a row may draw from, with a hash of its state."""
     found = {
-        "numpy.random": hash(np.random.get_state()[1].tobytes() + bytes(str(np.random.get_state()[2]), "ascii")),  # type: ignore[union-attr, index]
-        "random": hash(random.getstate()),
-        "torch": hash(torch.get_rng_state().numpy().tobytes()),
+        name: _state_of(value)
+        for name, value in (("numpy.random", np.random.get_state()), ("random", random.getstate()))
     }
-    for holder, label in (
-        (dataset, "dataset"),
-        (getattr(dataset, "transform", None), "transform"),
-        (getattr(dataset, "dataset", None), "dataset.dataset"),
-    ):
+    found["torch"] = _state_of(torch.get_rng_state())
+    holders = {"dataset": dataset}
+    holders |= {f"dataset.{name}": getattr(dataset, name, None) for name in ("transform", "dataset")}
+    for label, holder in holders.items():
         for name, value in getattr(holder, "__dict__", {}).items():
+            state = getattr(value, "bit_generator", value)
+            for read in ("get_state", "getstate"):
+                if isinstance(value, np.random.RandomState | random.Random | torch.Generator) and hasattr(value, read):
+                    found[f"{label}.{name}"] = _state_of(getattr(value, read)())
             if isinstance(value, np.random.Generator):
-                found[f"{label}.{name}"] = hash(str(value.bit_generator.state))
-            elif isinstance(value, np.random.RandomState):
-                found[f"{label}.{name}"] = hash(str(value.get_state()[1].tobytes()) + str(value.get_state()[2]))  # type: ignore[union-attr, index]
-            elif isinstance(value, random.Random):
-                found[f"{label}.{name}"] = hash(value.getstate())
-            elif isinstance(value, torch.Generator):
-                found[f"{label}.{name}"] = hash(value.get_state().numpy().tobytes())
+                found[f"{label}.{name}"] = _state_of(state.state)
     return found
+
+
+def _state_of(state: Any) -> int:
+    if isinstance(state, torch.Tensor | np.ndarray):
+        return hash(bytes(np.asarray(state)))
+    if isinstance(state, dict):
+        return hash(tuple((key, _state_of(value)) for key, value in state.items()))
+    return hash(tuple(map(_state_of, state))) if isinstance(state, tuple | list) else hash(state)

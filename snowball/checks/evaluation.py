@@ -153,6 +153,9 @@ def metric(lab: Lab) -> Iterator[Finding]:
     with program.kept(seed=0):
         outputs = lab.predict(val, rows=len(val))
     answer = lab.read(outputs, val.targets)
+    if answer.form == "classes" and not answer.one_a_row:
+        yield from _counted_padding(lab, outputs, val)
+        return
     if (
         answer.form not in ("classes", "binary", "numbers")
         or not answer.one_a_row
@@ -177,13 +180,51 @@ def metric(lab: Lab) -> Iterator[Finding]:
         try:
             with program.kept(seed=0):
                 values[name] = float(program.evaluate(stand_in, program.val))
-        except Exception:
+        except Exception:  # a metric that asks more of a model than answers cannot be tested so
             return
         if stand_in.strange:
             return
     yield from _ranked(answer, values)
     yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
     yield from _averaged(lab, answer, table, perfect, wrong, values)
+
+
+def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
+    """One answer a position: where every answer is wrong, places that ask for none must not count as right."""
+    program, targets = lab.program, val.targets
+    scores = outputs if isinstance(outputs, Tensor) else None
+    if (
+        program.evaluate is None
+        or scores is None
+        or not isinstance(targets, Tensor)
+        or scores.shape[:-1] != targets.shape
+    ):
+        return
+    keys = [_key(row) for row in row_contents(val.inputs)]
+    table = {key: row for row, key in enumerate(keys)}
+    if any(not torch.equal(targets[table[key]], targets[row]) for row, key in enumerate(keys)):
+        return
+    values = []
+    for shift in (0, 1):
+        wanted = torch.where(targets >= 0, (targets + shift) % scores.shape[-1], 0)
+        stand_in = _StandIn(table, 10.0 * F.one_hot(wanted, scores.shape[-1]).to(scores))
+        try:
+            with program.kept(seed=0):
+                values.append(float(program.evaluate(stand_in, program.val)))
+        except Exception:  # a metric that asks more of a model than answers cannot be tested so
+            return
+        if stand_in.strange:
+            return
+    right, wrong = values
+    if 0 < right <= 1 + SAME and wrong > 0.05 * right:
+        message = f"the metric gives {wrong:.4g} to answers that are all wrong (all right: {right:.4g}): places without an answer count"
+        yield Finding(
+            "metric-wrong",
+            "error",
+            message,
+            {"all_right": right, "all_wrong": wrong},
+            "leave padding out of both counts",
+        )
 
 
 def _answers_differ(table: dict[int, int], keys: list[int], answer: Answer) -> bool:
@@ -305,7 +346,7 @@ def _averaged(
                 one = float(program.evaluate(stand_in, program.val))
                 two = float(program.evaluate(stand_in, whole))
                 three = float(program.evaluate(stand_in, uneven))
-        except Exception:
+        except Exception:  # a metric that asks more of a loader than batches cannot be tested so
             return
         if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
             return

@@ -346,7 +346,7 @@ class Lab:
         with torch.no_grad():
             try:
                 outcome.val_loss = float(program.loss(outputs, targets))
-            except Exception as error:
+            except Exception as error:  # the program's own code, on a batch larger than it may take
                 outcome.notes["val_loss"] = repr(error)
         if program.evaluate is not None and program.val is not None and change.inputs is None and not change.held_out:
             outcome.metric = float(program.evaluate(program.model, program.val))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..finding import Finding
@@ -20,13 +21,15 @@ from .lab import Lab, Sample
 
 __all__ = ["Rows", "relation", "rows_table"]
 
+PIXELS = 4  # of each picture that a control looks at
+
 
 class Rows:
     """A split as the controls see it: x (N, D), y (N,) of classes or numbers."""
 
     def __init__(self, lab: Lab, sample: Sample) -> None:
         self.x = features(sample.inputs, len(sample))
-        self.numbers = False
+        self.numbers, self.single = False, True
         self.y: np.ndarray | None = None
         targets = sample.targets
         if isinstance(targets, Tensor) and targets.dim() > 0 and len(targets) == len(sample):
@@ -44,6 +47,29 @@ class Rows:
                 self.y = flat[:, 0].numpy().astype(np.float64)
         if self.y is not None and len(np.unique(self.y)) < 2:
             self.y = None
+
+    @classmethod
+    def of_pixels(cls, lab: Lab, sample: Sample) -> Rows | None:
+        """Single pixels of pictures whose targets are pictures as large: x is the pixel with its neighbours."""
+        inputs = [t for _, t in leaves(sample.inputs) if t.dim() == 4 and t.is_floating_point()]
+        targets = sample.targets
+        if len(inputs) != 1 or not isinstance(targets, Tensor) or targets.shape[-2:] != inputs[0].shape[-2:]:
+            return None
+        if lab.answer.form not in ("binary", "classes") or targets.numel() != len(targets) * inputs[0][0, 0].numel():
+            return None
+        held = cls.__new__(cls)
+        picked = torch.randint(
+            targets.shape[-1] * targets.shape[-2], (len(targets), PIXELS), generator=torch.Generator().manual_seed(0)
+        )
+        patches = F.unfold(inputs[0], 3, padding=1).transpose(1, 2)  # (B, H * W, C * 9)
+        near = torch.gather(patches, 1, picked[..., None].expand(-1, -1, patches.shape[2]))
+        answers = targets.reshape(len(targets), -1)
+        if answers.shape[1] != patches.shape[1]:
+            return None
+        held.x = near.reshape(-1, near.shape[2]).numpy()
+        held.y = torch.gather(answers, 1, picked).reshape(-1).numpy().astype(np.int64)
+        held.numbers, held.single = False, False
+        return held if held.y.min() >= 0 and len(np.unique(held.y)) > 1 else None
 
     @property
     def usable(self) -> bool:
@@ -67,13 +93,16 @@ def relation(lab: Lab) -> Iterator[Finding]:
     splits differ.
     """
     train = rows_table(lab, "train")
+    val = rows_table(lab, "val") if lab.val is not None else None
     if not train.usable:
-        return
+        pixels = Rows.of_pixels(lab, lab.train)
+        if pixels is None:
+            return
+        train, val = pixels, Rows.of_pixels(lab, lab.val) if lab.val is not None else None
     assert train.x is not None and train.y is not None
     inside, answers = out_of_fold(train.x, train.y, train.numbers)
     base = 0.0 if train.numbers else float(np.bincount(train.y).max() / len(train.y))
     evidence: dict[str, Any] = {"train": inside, "constant": base}
-    val = rows_table(lab, "val") if lab.val is not None else None
     held = float("nan")
     if (
         val is not None
@@ -213,6 +242,8 @@ def _gross(evidence: dict[str, Any]) -> bool:
 
 def _order_shift(lab: Lab, train: Rows) -> float:
     """How well controls do when each label is given to a row beside its own, in the data set's own order."""
+    if not train.single:
+        return -math.inf
     dataset = getattr(lab.program.train, "dataset", None)
     if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__") or len(dataset) < 60:
         return -math.inf
@@ -221,7 +252,7 @@ def _order_shift(lab: Lab, train: Rows) -> float:
             rows = [dataset[i] for i in range(min(len(dataset), 1500))]
         x = torch.stack([torch.as_tensor(row[0]) for row in rows])
         y = torch.stack([torch.as_tensor(row[1]).reshape(-1)[0] for row in rows])
-    except Exception:
+    except Exception:  # the program's own data set, of which rows may be of any make
         return -math.inf
     table = features(x, len(x))
     if table is None or len(y) != len(table):

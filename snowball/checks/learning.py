@@ -171,10 +171,12 @@ def _as_drawn(model: nn.Module, name: str) -> bool:
     kurtosis = float(((values - values.mean()) / values.std()).pow(4).mean())
     noise = 4 * (24 / len(values)) ** 0.5
     if isinstance(owner, nn.Embedding):
-        return abs(float(values.std()) - 1) < 4 / len(values) ** 0.5 and abs(kurtosis - 3) < noise
+        normal: bool = abs(float(values.std()) - 1) < 4 / len(values) ** 0.5 and abs(kurtosis - 3) < noise
+        return normal
     bound = float(values.abs().max())
     filled: bool = abs(bound / float(values.std()) - 3**0.5) < 0.12
-    return filled and abs(kurtosis - 1.8) < max(0.05, noise / 4)
+    flat: bool = abs(kurtosis - 1.8) < max(0.05, noise / 4)
+    return filled and flat
 
 
 def _cut(
