@@ -115,11 +115,8 @@ class _Probe(Dataset[Any]):
 
 def _states(dataset: Any) -> dict[str, int]:
     """Each generator that a row may draw from, with a hash of its state."""
-    found = {
-        name: _state_of(value)
-        for name, value in (("numpy.random", np.random.get_state()), ("random", random.getstate()))
-    }
-    found["torch"] = _state_of(torch.get_rng_state())
+    found = {"torch": _state_of(torch.get_rng_state())}
+    found |= {"numpy.random": _state_of(np.random.get_state()), "random": _state_of(random.getstate())}
     holders = {"dataset": dataset}
     holders |= {f"dataset.{name}": getattr(dataset, name, None) for name in ("transform", "dataset")}
     for label, holder in holders.items():

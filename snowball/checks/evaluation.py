@@ -193,12 +193,9 @@ def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     """One answer a position: where every answer is wrong, places that ask for none must not count as right."""
     program, targets = lab.program, val.targets
     scores = outputs if isinstance(outputs, Tensor) else None
-    if (
-        program.evaluate is None
-        or scores is None
-        or not isinstance(targets, Tensor)
-        or scores.shape[:-1] != targets.shape
-    ):
+    if program.evaluate is None or scores is None or not isinstance(targets, Tensor):
+        return
+    if scores.shape[:-1] != targets.shape:
         return
     keys = [_key(row) for row in row_contents(val.inputs)]
     table = {key: row for row, key in enumerate(keys)}
@@ -217,14 +214,9 @@ def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
             return
     right, wrong = values
     if 0 < right <= 1 + SAME and wrong > 0.05 * right:
-        message = f"the metric gives {wrong:.4g} to answers that are all wrong (all right: {right:.4g}): places without an answer count"
-        yield Finding(
-            "metric-wrong",
-            "error",
-            message,
-            {"all_right": right, "all_wrong": wrong},
-            "leave padding out of both counts",
-        )
+        message = f"the metric gives {wrong:.4g} to answers that are all wrong: places without an answer count as right"
+        evidence = {"all_right": right, "all_wrong": wrong}
+        yield Finding("metric-wrong", "error", message, evidence, "leave padding out of both counts")
 
 
 def _answers_differ(table: dict[int, int], keys: list[int], answer: Answer) -> bool:

@@ -265,6 +265,18 @@ class Lab:
         """The program trained as it is."""
         return self.outcome(AS_IT_IS)
 
+    @property
+    def shuffled(self) -> Outcome:
+        """The program trained on the same rows in as large batches, in another random order in each epoch."""
+        generator = torch.Generator().manual_seed(0)
+
+        def batches() -> Iterator[tuple[Any, Any]]:
+            order = torch.randperm(len(self.train), generator=generator)
+            for part in order.split(max(self.train.sizes)):
+                yield rows_of(self.train.inputs, part), rows_of(self.train.targets, part)
+
+        return self.outcome(Change("rows in random order", batches=batches))
+
     def outcome(self, change: Change) -> Outcome:
         """The program trained with a change. Raises OutOfTime where there is too little left for it."""
         if change.name not in self._outcomes:

@@ -18,6 +18,7 @@ from ..finding import Finding
 from .control import across, across_answers, features, out_of_fold
 from .draws import is_augmented
 from .lab import Lab, Sample
+from .nested import leaves
 
 __all__ = ["Rows", "relation", "rows_table"]
 
@@ -58,9 +59,8 @@ class Rows:
         if lab.answer.form not in ("binary", "classes") or targets.numel() != len(targets) * inputs[0][0, 0].numel():
             return None
         held = cls.__new__(cls)
-        picked = torch.randint(
-            targets.shape[-1] * targets.shape[-2], (len(targets), PIXELS), generator=torch.Generator().manual_seed(0)
-        )
+        random = torch.Generator().manual_seed(0)
+        picked = torch.randint(inputs[0][0, 0].numel(), (len(targets), PIXELS), generator=random)
         patches = F.unfold(inputs[0], 3, padding=1).transpose(1, 2)  # (B, H * W, C * 9)
         near = torch.gather(patches, 1, picked[..., None].expand(-1, -1, patches.shape[2]))
         answers = targets.reshape(len(targets), -1)

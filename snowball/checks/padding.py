@@ -77,7 +77,7 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
     if moves <= SAME:
         return
     bare = lab.outcome(_without_padding(lab, name))
-    gain = lab.own.gain(bare)
+    gain = lab.shuffled.gain(bare)
     evidence = {"moved": moves, "length": keep, "width": tensor.shape[1], "gain_without": gain}
     message = f"padding changes the answer of the row it follows: outputs move by {moves:.2g}"
     # Much padded data is learned well with its padding in view, so that the harm decides.

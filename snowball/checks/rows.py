@@ -211,8 +211,7 @@ def unshuffled(lab: Lab) -> Iterator[Finding]:
     share = within / max(float(np.mean(dealt)), 1e-12)
     if share < 0.7 and within < min(dealt):
         evidence = {"spread_within_batches": share}
-        shuffled = _shuffled_batches(lab)
-        own, other = lab.own, lab.outcome(Change("rows in random order", batches=shuffled))
+        own, other = lab.own, lab.shuffled
         gain = own.gain(other)
         evidence |= {"learned": own.learned(), "learned_shuffled": other.learned()}
         severity: Severity = "error" if gain > 0.03 and not lab.program.causal else "warning"
@@ -231,18 +230,6 @@ def _within(y: np.ndarray, sizes: tuple[int, ...]) -> float:
             found.append(float(y[begin : begin + size].var(0).sum()))
         begin += size
     return float(np.mean(found)) if found else 0.0
-
-
-def _shuffled_batches(lab: Lab) -> Any:
-    sample, size = lab.train, max(lab.train.sizes)
-    generator = torch.Generator().manual_seed(0)
-
-    def batches() -> Iterator[tuple[Any, Any]]:
-        order = torch.randperm(len(sample), generator=generator)
-        for part in order.split(size):
-            yield rows_of(sample.inputs, part), rows_of(sample.targets, part)
-
-    return batches
 
 
 def class_imbalance(lab: Lab) -> Iterator[Finding]:
