@@ -6,6 +6,7 @@ back. Checks are differential where they can be: one thing is changed, and what 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -93,21 +94,27 @@ def check_program(parts: Mapping[str, Any], seconds: float = SECONDS) -> Verdict
     Raises BadInput where the parts do not make a program: a key that is missing or unknown, a model that cannot be
     called with its batches.
     """
-    program = Program.of(parts)
-    lab = Lab(program, seconds)
-    _tried(lab)
+    lab = Lab(Program.of(parts), seconds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the program's own code, which runs many times here
+        _tried(lab)
+        found, untested = _findings(lab)
+    return Verdict(worst_first(_once(found)), untested)
+
+
+def _findings(lab: Lab) -> tuple[list[Finding], dict[str, str]]:
     found: list[Finding] = []
     untested: dict[str, str] = {}
     for check in CHECKS:
         try:
             if lab.left < 0:
-                raise OutOfTime(f"{seconds:.0f} s are up")
+                raise OutOfTime(f"{lab.seconds:.0f} s are up")
             found += check(lab)
         except OutOfTime as error:
             untested[check.__name__] = str(error)
         except Exception as error:  # the program's own code may raise anything; the other checks go on
             untested[check.__name__] = f"{type(error).__name__}: {error}"
-    return Verdict(worst_first(_once(found)), untested)
+    return found, untested
 
 
 def _once(found: list[Finding]) -> list[Finding]:
@@ -124,7 +131,7 @@ def _tried(lab: Lab) -> None:
         with lab.program.kept(seed=0):
             inputs, targets = lab.first_batch
             value = lab.program.loss(lab.outputs(inputs, training=True), targets)
-            float(value.mean())
+            float(value.detach().mean())
     except (BadInput, KeyboardInterrupt):
         raise
     except StopIteration as error:

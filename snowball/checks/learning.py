@@ -262,7 +262,7 @@ def symmetry(lab: Lab) -> Iterator[Finding]:
     same = [n for n, p in matrices.items() if _rows_equal(p) and p.shape[0] >= 2]
     if not same:
         return
-    constant = {n for n in same if float(matrices[n].abs().max()) > 0}
+    constant = {n for n in same if bool(matrices[n].any())}
     with lab.program.kept(seed=0):
         optimizer = lab.program.optimizer or spare_optimizer(lab)
         for number, batch in enumerate(lab.program.batches(without_workers(lab.program.train))):

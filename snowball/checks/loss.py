@@ -100,6 +100,9 @@ def uses_targets(lab: Lab) -> Iterator[Finding]:
         return
     generator = torch.Generator().manual_seed(0)
     outputs = mapped(outputs, lambda t: _stirred(t, generator))  # rows that are answered alike would hide it
+    if (answer := lab.answer).form == "numbers":  # outputs that are all below their targets are all pulled up
+        scores = dict(leaves(outputs))[answer.path]
+        outputs = replaced(outputs, answer.path, answer.labels.roll(5, 0).reshape(scores.shape).to(scores))
     base = _pull(lab, outputs, targets)
     if base is None:
         return
@@ -147,7 +150,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     """
     _, targets, outputs = given_batch(lab)
     answer = lab.read(outputs, targets)
-    if answer.form == "unknown":
+    if answer.form == "unknown" or lab.loss_is_flat:
         return
     scores = dict(leaves(outputs))[answer.path]
     low, high = _bounds(lab, answer.path)

@@ -100,7 +100,7 @@ def _record(lab: Lab, *, clear_after_update: bool = False) -> _Record:
                 inside.append(True)
                 returned = lab.step(batch, optimizer)
                 inside.clear()
-                record.losses.append((float(returned), float(loss)))
+                record.losses.append((float(returned), float(loss.detach())))
     finally:
         for hook in hooks:
             hook.remove()
