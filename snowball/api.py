@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,9 @@ from .finding import Finding
 from .run import Run
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
     from .design.caffe import CaffeNet
     from .design.keras.load import KerasNet
 
@@ -53,11 +56,41 @@ def audit(data: str, recipe: Mapping[str, Any] | None = None, **keys: Any) -> li
     return audit_prepared(prepare(str(data), {**(recipe or {}), **keys}, Display(quiet=True)))
 
 
-def check(data: str, recipe: Mapping[str, Any] | None = None, **keys: Any) -> list[Finding]:
-    """What the audit and the pre-flight find that training on `data` would begin with."""
-    from .training.train import check_data
+def check(
+    subject: str | nn.Module | Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    train: Iterable[Any] | None = None,
+    val: Iterable[Any] | None = None,
+    optimizer: Optimizer | None = None,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> list[Finding]:
+    """What would go wrong in a training, worst first.
 
-    return check_data(str(data), {**(recipe or {}), **keys}, Display(quiet=True))
+    `subject` is data, as in `check("digits", epochs=5)`: what the audit and the pre-flight of such a training find. Or
+    it is a program that Snowball did not write: a model with its loss and loaders, what a `setup()` returns, that
+    function itself, or `"FILE.py:setup"`; `snowball.checks.KEYS` says what there may be. A program's weights, optimiser
+    and random states are afterwards as they were.
+
+    >>> check(model, loss, train_loader, val_loader, optimizer, epochs=5)  # doctest: +SKIP
+    """
+    if isinstance(subject, str | os.PathLike):
+        from .checks.source import is_program, load_setup
+
+        if not is_program(str(subject)):
+            from .training.train import check_data
+
+            return check_data(str(subject), {**(recipe or {}), **keys}, Display(quiet=True))
+        subject = load_setup(str(subject))
+    from torch import nn
+
+    from .checks import check_program
+
+    if isinstance(subject, nn.Module):
+        given = {"loss": loss, "train": train, "val": val, "optimizer": optimizer}
+        return check_program({"model": subject, **given, **keys}).findings
+    return check_program(subject if isinstance(subject, Mapping) else subject()).findings
 
 
 def load_caffe(

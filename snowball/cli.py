@@ -92,12 +92,29 @@ def _audit(words: Words, display: Display) -> dict[str, Any]:
 
 
 def _check(words: Words, display: Display) -> dict[str, Any]:
+    from .checks.source import is_program
     from .recipe import parse_overrides
     from .training.train import check_data
 
+    if is_program(words.one("DATA or FILE.py:setup")):
+        return _check_program(words, display)
     found = check_data(words.one("DATA"), parse_overrides(words.pairs), display)
     display.findings("check", found)
     return {"findings": _json(found), "verdict": verdict(found)}
+
+
+def _check_program(words: Words, display: Display) -> dict[str, Any]:
+    from .checks import check_program
+    from .checks.source import load_setup
+
+    if words.pairs:
+        raise BadInput(f"a program has no key {words.pairs[0]!r}: {VERBS['check'][1]}")
+    result = check_program(load_setup(words.words[0])())
+    display.findings("check", result.findings)
+    for check, why in result.untested.items():
+        display.line(f"not tested: {check}: {why}")
+    display.line(f"verdict: {result.verdict}")
+    return {"findings": _json(result.findings), "verdict": result.verdict, "untested": result.untested}
 
 
 def _evaluate(words: Words, display: Display) -> dict[str, Any]:
@@ -264,7 +281,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
         "data to a run folder",
     ),
     "audit": (_audit, "snowball audit DATA [key=value ...]", "what is wrong with the data"),
-    "check": (_check, "snowball check DATA [key=value ...]", "audit and pre-flight, without training"),
+    "check": (
+        _check,
+        "snowball check DATA [key=value ...] | snowball check FILE.py:setup",
+        "what would go wrong, without training",
+    ),
     "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
     "predict": (
         _predict,

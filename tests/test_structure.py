@@ -26,6 +26,7 @@ ALLOWED = {
     "evaluate": {"nouns", "collect", "training", "evaluate"},
     "deploy": {"nouns", "collect", "evaluate", "deploy"},
     "drive": {"nouns", "evaluate", "drive"},
+    "checks": {"nouns", "checks"},
     "importing": {"nouns", "design", "collect", "training", "importing"},
 }
 

@@ -1,0 +1,193 @@
+"""Checks of how the program learns: the same training with one thing changed.
+
+What is suspected by a cheap sign is tested by training once more, so that a finding says what the change would bring.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..finding import Finding, Severity
+from .lab import CLEAR, Change, Lab, Outcome
+
+__all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
+
+LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
+
+
+def schedule(lab: Lab) -> Iterator[Finding]:
+    """The learning rates that were used, and the same training at their highest throughout."""
+    program, own = lab.program, lab.own
+    if program.scheduler is None:
+        return
+    attached = getattr(program.scheduler, "optimizer", program.optimizer)
+    if program.optimizer is not None and attached is not program.optimizer:
+        message = "the scheduler steers another optimiser than the one that steps"
+        yield Finding("schedule", "error", message, {}, "make the scheduler of the optimiser that is used")
+        return
+    lrs = own.lrs
+    if not lrs or own.cut:
+        return
+    peak = max(lrs)
+    asleep = sum(lr < LOW * peak for lr in lrs) / len(lrs)
+    small = sum(lr < 0.1 * peak for lr in lrs) / len(lrs)
+    rises = lrs[-1] > 1.01 * lrs[0] and lrs[-1] >= 0.99 * peak and len(set(lrs)) > 2
+    rebounds = _rebounds(lrs)
+    evidence: dict[str, Any] = {
+        "highest": peak,
+        "last": lrs[-1],
+        "share_below_a_tenth": round(small, 3),
+        "share_asleep": round(asleep, 3),
+        "rebounds": rebounds,
+    }
+    if small < 0.35 and not rises and rebounds < 2:
+        return
+    steady = lab.outcome(Change("the highest learning rate throughout", constant_lr=True))
+    first = (
+        lab.outcome(Change("the first learning rate throughout", constant_lr=True, lr=lrs[0] / peak))
+        if rises
+        else steady
+    )
+    gain = max(own.gain(steady), own.gain(first))
+    evidence["gain"] = gain
+    if gain > CLEAR or (asleep > 0.5 and gain > 0.03):
+        where = f"{small:.0%} of steps are taken below a tenth of the highest learning rate"
+        message = f"{where}; without the schedule the program learns {gain:.0%} more of what there is"
+        yield Finding(
+            "schedule",
+            "error",
+            message,
+            evidence,
+            "let it decay over all steps: count batches or epochs as it is stepped",
+        )
+
+
+def _rebounds(lrs: list[float]) -> int:
+    """How often the rate climbs again by half after it had fallen by half."""
+    count, low, high, falling = 0, lrs[0], lrs[0], False
+    for lr in lrs:
+        if falling and lr > 1.5 * low and lr > 0:
+            count, falling, high = count + 1, False, lr
+        elif not falling and lr < 0.5 * high:
+            falling, low = True, lr
+        low, high = min(low, lr) if falling else lr, max(high, lr) if not falling else high
+    return count
+
+
+def learning_rate(lab: Lab) -> Iterator[Finding]:
+    """A tenth and ten times the learning rate for the same number of steps."""
+    own = lab.own
+    if own.cut or not own.finite or lab.program.epochs is None or lab.program.optimizer is None:
+        return
+    if own.learned() < 0.97 or math.isnan(own.score):
+        slow = lab.outcome(Change("a tenth of the learning rate", lr=0.1))
+        down, up = own.gain(slow), 0.0
+        evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "roughness": _roughness(own)}
+        if down <= CLEAR:
+            fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
+            up = own.gain(fast)
+            evidence["at_ten_times"] = fast.learned()
+            if up <= CLEAR and own.last_loss > 0.7 * own.first_loss:
+                up = own.gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)))
+        if down > CLEAR:
+            message = (
+                f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
+            )
+            yield Finding("lr-too-high", "error", message, evidence, "lower the learning rate")
+        elif up > CLEAR:
+            further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
+            evidence["at_a_hundred_times"] = further.learned()
+            message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
+            severity: Severity = "error" if up > 2 * CLEAR or own.gain(further) > CLEAR else "warning"
+            yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
+
+
+def _roughness(outcome: Outcome) -> float:
+    """How much the loss jumps from step to step in the second half, as a share of what it is."""
+    half = outcome.losses[len(outcome.losses) // 2 :]
+    if len(half) < 4:
+        return 0.0
+    jumps = [abs(a - b) for a, b in itertools.pairwise(half)]
+    return sum(jumps) / len(jumps) / max(1e-9, abs(sum(half) / len(half)))
+
+
+def weight_decay(lab: Lab) -> Iterator[Finding]:
+    """The same training without weight decay."""
+    optimizer, own = lab.program.optimizer, lab.own
+    if optimizer is None or not own.finite:
+        return
+    decays = [float(group.get("weight_decay") or 0) for group in optimizer.param_groups]
+    if max(decays, default=0.0) == 0:
+        return
+    with lab.program.kept(seed=0):
+        free = lab.outcome(Change("no weight decay", weight_decay=0.0))
+    gain = own.gain(free)
+    if gain > 0.05:
+        message = f"without its weight decay of {max(decays):g} the program learns {gain:.0%} more of what there is"
+        evidence = {"weight_decay": max(decays), "learned": own.learned(), "learned_without": free.learned()}
+        yield Finding(
+            "weight-decay-too-high",
+            "error" if gain > CLEAR or max(decays) >= 0.1 else "warning",
+            message,
+            evidence,
+            "lower it: 1e-4 to 1e-2 are usual",
+        )
+
+
+def output_bias(lab: Lab) -> Iterator[Finding]:
+    """Targets far from 0: the same training from a last bias that begins at their mean."""
+    answer = lab.answer
+    targets = lab.train.targets
+    if not isinstance(targets, torch.Tensor):
+        return
+    last = _last_linear(lab.program.model)
+    if last is None or last.bias is None:
+        return
+    labels = targets.float().reshape(len(targets), -1)
+    if answer.form == "numbers" and targets.is_floating_point():
+        mean, spread = labels.mean(0), labels.std(0).mean().clamp(min=1e-9)
+        with lab.program.kept(seed=0):
+            from .nested import leaves
+
+            outputs = dict(leaves(lab.outputs(lab.first_batch[0])))[answer.path]
+        off = float((outputs.float().reshape(len(outputs), -1).mean(0) - mean).abs().mean() / spread)
+        if off < 1 or last.out_features != labels.shape[1]:
+            return
+    elif answer.form == "classes" and answer.one_a_row:
+        shares = torch.bincount(targets.reshape(-1).clamp(min=0), minlength=answer.num_classes).float() / len(targets)
+        mean = shares.clamp(min=1e-4).log()
+        if last.out_features != answer.num_classes or float(shares.max()) < 0.9:
+            return
+        off = float(shares.max())
+    else:
+        return
+
+    def begin(model: torch.nn.Module) -> None:
+        with torch.no_grad():
+            last.bias.copy_(mean.to(last.bias))
+
+    own, other = lab.own, lab.outcome(Change("a last bias at the targets' mean", prepare=begin))
+    gain = own.gain(other)
+    if gain > CLEAR:
+        message = (
+            f"outputs begin {off:.1f} spreads of the targets away from their mean; from a last bias that begins there"
+            f" the program learns {gain:.0%} more"
+        )
+        evidence = {"off": off, "learned": own.learned(), "learned_from_there": other.learned()}
+        yield Finding(
+            "output-bias",
+            "error",
+            message,
+            evidence,
+            "begin the last bias at the targets' mean (or log shares), or standardise them",
+        )
+
+
+def _last_linear(model: torch.nn.Module) -> torch.nn.Linear | None:
+    found = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    return found[-1] if found else None

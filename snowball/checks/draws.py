@@ -1,0 +1,138 @@
+"""What is drawn at random anew: rows that are augmented, and the generators of a loader's workers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ..finding import Finding
+from .evaluation import row_contents
+from .lab import Lab
+from .nested import leaves
+from .program import without_workers
+
+__all__ = ["is_augmented", "worker_seeds"]
+
+
+def is_augmented(lab: Lab) -> bool:
+    """Whether a row is another one each time it is drawn."""
+    dataset = getattr(lab.program.train, "dataset", None)
+    if isinstance(dataset, Sized) and hasattr(dataset, "__getitem__"):
+        try:
+            with lab.program.kept(seed=0):
+                for row in range(min(8, len(dataset))):
+                    draws = [[t.clone() for _, t in leaves(dataset[row][0])] for _ in range(4)]
+                    if any(not torch.equal(a, b) for other in draws[1:] for a, b in zip(draws[0], other, strict=True)):
+                        return True
+        except Exception:  # the program's own data set, of which rows may be of any make
+            return False
+    with lab.program.kept(seed=1):
+        again = set()
+        for inputs, _ in lab.program.batches(without_workers(lab.program.train)):
+            again |= set(row_contents(inputs))
+            if len(again) > len(lab.train):
+                break
+    first = set(row_contents(lab.train.inputs))
+    return len(first & again) < 0.5 * min(len(first), len(again))
+
+
+def worker_seeds(lab: Lab) -> Iterator[Finding]:
+    """Random draws that repeat: the same in each worker, or in each epoch."""
+    loader = lab.program.train
+    if not isinstance(loader, DataLoader):
+        return
+    dataset = loader.dataset
+    if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__") or loader.batch_sampler is None:
+        return
+    if loader.num_workers > 0:
+        probe = DataLoader(
+            _Probe(dataset),
+            batch_size=None,
+            sampler=list(range(min(8, len(dataset)))),
+            num_workers=2,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+        )
+        with lab.program.kept(seed=0):
+            first = list(probe)
+            second = list(probe)
+        by_worker: dict[int, dict[str, int]] = {}
+        for worker, used, states in first:
+            for name in used:
+                by_worker.setdefault(worker, {}).setdefault(name, states[name])
+        shared = (
+            set.intersection(*(set(found.items()) for found in by_worker.values())) if len(by_worker) > 1 else set()
+        )
+        again: dict[str, int] = {}
+        for worker, used, states in second:
+            if worker == 0:
+                for name in used:
+                    again.setdefault(name, states[name])
+        frozen = set(by_worker.get(0, {}).items()) & set(again.items())
+        if shared:
+            names = sorted(name for name, _ in shared)
+            message = f"each worker draws the same random numbers ({', '.join(names)}): rows are augmented alike"
+            yield Finding(
+                "worker-seeds",
+                "error",
+                message,
+                {"generators": names},
+                "seed each worker with torch.initial_seed() in worker_init_fn",
+            )
+        elif frozen:
+            names = sorted(name for name, _ in frozen)
+            message = f"every epoch draws the same random numbers ({', '.join(names)}): augmentation repeats itself"
+            yield Finding(
+                "worker-seeds",
+                "error",
+                message,
+                {"generators": names},
+                "seed from torch.initial_seed(), not from a constant",
+            )
+
+
+class _Probe(Dataset[Any]):
+    """In place of a row: the worker's number, the generators that the row drew from, and their states before."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, row: int) -> tuple[int, list[str], dict[str, int]]:
+        info = torch.utils.data.get_worker_info()
+        before = _states(self.dataset)
+        self.dataset[row]
+        after = _states(self.dataset)
+        return (info.id if info is not None else 0), [name for name in before if before[name] != after[name]], before
+
+
+def _states(dataset: Any) -> dict[str, int]:
+    """Each generator that a row may draw from, with a hash of its state."""
+    found = {"torch": _state_of(torch.get_rng_state())}
+    found |= {"numpy.random": _state_of(np.random.get_state()), "random": _state_of(random.getstate())}
+    holders = {"dataset": dataset}
+    holders |= {f"dataset.{name}": getattr(dataset, name, None) for name in ("transform", "dataset")}
+    for label, holder in holders.items():
+        for name, value in getattr(holder, "__dict__", {}).items():
+            state = getattr(value, "bit_generator", value)
+            for read in ("get_state", "getstate"):
+                if isinstance(value, np.random.RandomState | random.Random | torch.Generator) and hasattr(value, read):
+                    found[f"{label}.{name}"] = _state_of(getattr(value, read)())
+            if isinstance(value, np.random.Generator):
+                found[f"{label}.{name}"] = _state_of(state.state)
+    return found
+
+
+def _state_of(state: Any) -> int:
+    if isinstance(state, torch.Tensor | np.ndarray):
+        return hash(bytes(np.asarray(state)))
+    if isinstance(state, dict):
+        return hash(tuple((key, _state_of(value)) for key, value in state.items()))
+    return hash(tuple(map(_state_of, state))) if isinstance(state, tuple | list) else hash(state)

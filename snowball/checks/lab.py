@@ -1,0 +1,438 @@
+"""Lab: a program, its rows, and experiments on it that checks share, each made once.
+
+An experiment trains the program as it is, or with one thing changed, from the same random state: what differs between
+two outcomes is due to the change.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .answer import Answer, read_answer
+from .nested import joined, leaves, mapped, row_count, rows_of
+from .program import Program, call, without_workers
+
+__all__ = ["AS_IT_IS", "CLEAR", "Change", "Lab", "Outcome", "OutOfTime", "Sample"]
+
+MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
+PROBED = 32  # rows in the batch that single experiments use
+DEFAULT_STEPS = 200  # where a program does not say how long it trains
+CLEAR = 0.1  # of all there is to learn: two seeds of a small program differ by less
+OWN_SECONDS = 9.0  # of a training as it is; a longer one is cut, and so are all that are compared with it
+
+
+class OutOfTime(Exception):
+    """The time for checks is up; what was not tested is said."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a split as one batch, in the order in which the loader gave them."""
+
+    inputs: Any
+    targets: Any
+    sizes: tuple[int, ...]
+    """Rows of each batch."""
+    complete: bool
+    """Every row of the split is here."""
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is different in an experiment."""
+
+    name: str = "as it is"
+    lr: float = 1.0
+    """Factor on every learning rate."""
+    constant_lr: bool = False
+    """Every step at the highest learning rate of the schedule."""
+    weight_decay: float | None = None
+    inputs: Callable[[Any], Any] | None = None
+    targets: Callable[[Any], Any] | None = None
+    prepare: Callable[[nn.Module], None] | None = None
+    """What is done to the model first."""
+    batches: Callable[[], Iterable[Any]] | None = None
+    """Other batches than the loader's."""
+    held_out: Sequence[tuple[Any, Any]] | None = None
+    """Other held-out batches to be judged by, each with its own shapes."""
+    plain_step: bool = False
+    """The usual step in place of the program's own."""
+    steps: int | None = None
+
+
+AS_IT_IS = Change()
+
+
+@dataclass
+class Outcome:
+    """How a training went."""
+
+    losses: list[float]
+    lrs: list[float]
+    finite: bool
+    val_loss: float
+    score: float
+    """Accuracy or R squared on held-out rows (on training rows where none are held out); NaN where not known."""
+    chance: float
+    metric: float | None
+    """What the program's own `evaluate` says."""
+    answer: Answer | None
+    steps: int
+    cut: bool
+    """Ended before its last epoch, for lack of time."""
+    seconds: float
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_loss(self) -> float:
+        return _mean(self.losses[: max(1, len(self.losses) // 20)])
+
+    @property
+    def last_loss(self) -> float:
+        return _mean(self.losses[-max(1, len(self.losses) // 10) :])
+
+    def learned(self) -> float:
+        """0 for what a constant answer reaches, 1 for perfect: how much of what there is to learn was learned."""
+        if not self.finite:
+            return 0.0
+        if not math.isnan(self.score):
+            return max(0.0, (self.score - self.chance) / max(1e-6, 1 - self.chance))
+        return 0.0
+
+    def gain(self, other: Outcome) -> float:
+        """How much more of what there is to learn the other training learned; negative where it learned less.
+
+        Where answers have no score, by how far the held-out loss, or else the training loss, went down further, as a
+        share of what it was at first, of which the first quarter counts for nothing: losses differ more than scores.
+        """
+        if not other.finite:
+            return -1.0
+        if not self.finite:
+            return 1.0
+        if not math.isnan(self.score) and not math.isnan(other.score):
+            return other.learned() - self.learned()
+        both = (self.val_loss, other.val_loss)
+        mine, theirs = both if all(map(math.isfinite, both)) else (self.last_loss, other.last_loss)
+        change = (mine - theirs) / max(abs(self.first_loss), abs(other.first_loss), 1e-9)
+        return math.copysign(max(0.0, abs(change) - 0.25), change)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+class Lab:
+    """The program under test and what is known of it so far. `seconds` is what all experiments may take."""
+
+    def __init__(self, program: Program, seconds: float = 60.0) -> None:
+        self.program = program
+        self.started = time.monotonic()
+        self.seconds = seconds
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.monotonic() - self.started)
+
+    # --- rows ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def train(self) -> Sample:
+        return self.sample(self.program.train)
+
+    @cached_property
+    def val(self) -> Sample | None:
+        return None if self.program.val is None else self.sample(self.program.val)
+
+    @property
+    def held_out(self) -> Sample:
+        """Validation rows, or training rows where there are none."""
+        return self.val if self.val is not None and len(self.val) else self.train
+
+    def sample(self, loader: Iterable[Any], rows: int = MAX_ROWS) -> Sample:
+        """One pass over a loader, as far as `rows`; only batches of the first one's make."""
+        inputs, targets, complete = [], [], True
+        sizes: list[int] = []
+        with self.program.kept(seed=0):
+            for batch in self.program.batches(without_workers(loader)):
+                if sum(sizes) >= rows or self.left < 0:
+                    complete = False
+                    break
+                inputs.append(batch[0])
+                targets.append(batch[1])
+                sizes.append(row_count(batch[0]))
+        try:
+            return Sample(joined(inputs), joined(targets), tuple(sizes), complete)
+        except (RuntimeError, IndexError):  # batches of other lengths: padded to their own longest row
+            return Sample(_padded(inputs), _padded(targets), tuple(sizes), complete)
+
+    @cached_property
+    def batch(self) -> tuple[Any, Any]:
+        """The first training batch, of at most PROBED rows."""
+        return self.part(self.first_batch, PROBED)
+
+    @cached_property
+    def first_batch(self) -> tuple[Any, Any]:
+        with self.program.kept(seed=0):
+            return next(iter(self.program.batches(without_workers(self.program.train))))
+
+    def part(self, batch: tuple[Any, Any], rows: int) -> tuple[Any, Any]:
+        count = row_count(batch[0])
+        if count <= rows or row_count(batch[1]) != count:
+            return batch
+        return rows_of(batch[0], slice(0, rows)), rows_of(batch[1], slice(0, rows))
+
+    # --- the network --------------------------------------------------------------------------------------------
+
+    def outputs(self, inputs: Any, *, training: bool = False, grad: bool = False) -> Any:
+        """What the model gives, in evaluation mode unless told; its state is put back by the caller's `kept`."""
+        model = self.program.model
+        model.train(training)
+        with torch.set_grad_enabled(grad):
+            return call(model, inputs)
+
+    def predict(self, sample: Sample, rows: int = 2000) -> Any:
+        """Outputs for a sample's rows in evaluation mode, batch by batch as they came."""
+        found, begin = [], 0
+        for size in sample.sizes:
+            if begin >= rows:
+                break
+            found.append(self.outputs(rows_of(sample.inputs, slice(begin, begin + size))))
+            begin += size
+        return joined(found)
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What the first training batch asks, by the untrained network's outputs."""
+        return self.read(*self._first_outputs())
+
+    def read(self, outputs: Any, targets: Any) -> Answer:
+        """What is answered; unknown where rows are compared with one another."""
+        answer = read_answer(outputs, targets)
+        return replace(answer, form="unknown") if self.compares_rows else answer
+
+    def _first_outputs(self) -> tuple[Any, Any]:
+        with self.program.kept(seed=0):
+            return self.outputs(self.first_batch[0], training=True), self.first_batch[1]
+
+    @cached_property
+    def compares_rows(self) -> bool:
+        """Whether outputs are as wide as the batch is long: every row beside every other, as contrastive losses ask."""
+        inputs, _ = self.first_batch
+        count = row_count(inputs)
+        if count < 4:
+            return False
+        with self.program.kept(seed=0):
+            whole = [t for _, t in leaves(self.outputs(inputs)) if t.dim() >= 2]
+            if not any(t.shape[0] == count and count in t.shape[1:] for t in whole):
+                return False
+            half = [t for _, t in leaves(self.outputs(rows_of(inputs, slice(0, count // 2)))) if t.dim() >= 2]
+        return any(t.shape[0] == count // 2 and count // 2 in t.shape[1:] for t in half)
+
+    @cached_property
+    def loss_is_flat(self) -> bool:
+        """Whether the loss has no gradient in the untrained network's outputs, so that nothing below can have one."""
+        inputs, targets = self.first_batch
+        with self.program.kept(seed=0):
+            outputs = mapped(
+                self.outputs(inputs, training=True),
+                lambda t: t.detach().requires_grad_() if t.is_floating_point() else t,
+            )
+            free = [t for _, t in leaves(outputs) if t.requires_grad]
+            with torch.enable_grad():
+                loss = self.program.loss(outputs, targets)
+                if not isinstance(loss, Tensor) or not loss.requires_grad:
+                    return True
+                grads = torch.autograd.grad(loss.mean(), free, allow_unused=True)
+        return all(grad is None or not bool(grad.any()) for grad in grads)
+
+    # --- experiments --------------------------------------------------------------------------------------------
+
+    @property
+    def own(self) -> Outcome:
+        """The program trained as it is."""
+        return self.outcome(AS_IT_IS)
+
+    @property
+    def shuffled(self) -> Outcome:
+        """The program trained on the same rows in as large batches, in another random order in each epoch."""
+        generator = torch.Generator().manual_seed(0)
+
+        def batches() -> Iterator[tuple[Any, Any]]:
+            order = torch.randperm(len(self.train), generator=generator)
+            for part in order.split(max(self.train.sizes)):
+                yield rows_of(self.train.inputs, part), rows_of(self.train.targets, part)
+
+        return self.outcome(Change("rows in random order", batches=batches))
+
+    def outcome(self, change: Change) -> Outcome:
+        """The program trained with a change. Raises OutOfTime where there is too little left for it."""
+        if change.name not in self._outcomes:
+            own = self._outcomes.get(AS_IT_IS.name)
+            if own is not None and self.left < 1.2 * own.seconds + 0.5:
+                raise OutOfTime(f"training once more ({change.name}) takes {own.seconds:.0f} s")
+            limit = None if own is None else change.steps or own.steps
+            with self.program.kept(seed=0):
+                self._outcomes[change.name] = self._train(change, limit)
+        return self._outcomes[change.name]
+
+    def _train(self, change: Change, limit: int | None) -> Outcome:
+        program, model = self.program, self.program.model
+        started = time.monotonic()
+        if change.prepare is not None:
+            change.prepare(model)
+        optimizer = program.optimizer or torch.optim.Adam(_trainable(model), 1e-3)
+        peak = max((group["lr"] for group in optimizer.param_groups), default=0.0)
+        losses: list[Tensor] = []
+        lrs: list[float] = []
+        finite, cut = True, False
+        loader = without_workers(program.train)
+        batches = change.batches or (lambda: loader)
+        epochs = program.epochs or 10**6
+        steps = limit or (10**9 if program.epochs else DEFAULT_STEPS)
+        if change.constant_lr:
+            peak = max(self.own.lrs, default=peak)
+        with _rates(optimizer, change, peak if change.constant_lr else None):
+            for _ in range(epochs):
+                for batch in program.batches(batches()):
+                    if len(losses) >= steps:
+                        break
+                    if limit is None and time.monotonic() - started > OWN_SECONDS:
+                        cut = True
+                        break
+                    lrs.append(max((float(group["lr"]) for group in optimizer.param_groups), default=0.0))
+                    inputs = batch[0] if change.inputs is None else change.inputs(batch[0])
+                    targets = batch[1] if change.targets is None else change.targets(batch[1])
+                    losses.append(self.step((inputs, targets), optimizer, plain=change.plain_step))
+                    if program.scheduler is not None and program.scheduler_step == "batch":
+                        program.scheduler.step()
+                else:
+                    if program.scheduler is not None and program.scheduler_step == "epoch":
+                        _step_scheduler(program.scheduler, losses)
+                    if losses and not bool(torch.isfinite(losses[-1])):
+                        finite = False
+                        break
+                    if losses:
+                        continue
+                break
+        values = torch.stack(losses).tolist() if losses else []
+        finite = finite and all(math.isfinite(value) for value in values)
+        seconds = time.monotonic() - started
+        return self._judged(
+            change, Outcome(values, lrs, finite, math.nan, math.nan, 0.0, None, None, len(values), cut, seconds)
+        )
+
+    def _judged(self, change: Change, outcome: Outcome) -> Outcome:
+        """Fill in what held-out rows say of the network as it now is."""
+        program, sample = self.program, self.held_out
+        if not len(sample) or not outcome.finite:
+            return outcome
+        began = time.monotonic()
+        if change.inputs is not None:
+            sample = Sample(change.inputs(sample.inputs), sample.targets, sample.sizes, sample.complete)
+        if change.held_out is None:
+            outputs = self.predict(sample)
+            seen = min(len(sample), row_count(outputs))
+            targets = rows_of(sample.targets, slice(0, seen)) if seen < len(sample) else sample.targets
+        else:
+            outputs = joined([self.outputs(inputs) for inputs, _ in change.held_out])
+            targets = joined([targets for _, targets in change.held_out])
+        answer = self.read(outputs, targets)
+        outcome.answer, outcome.score, outcome.chance = (
+            answer,
+            answer.score(),
+            answer.chance() if answer.form != "unknown" else 0.0,
+        )
+        with torch.no_grad():
+            try:
+                outcome.val_loss = float(program.loss(outputs, targets))
+            except Exception as error:  # the program's own code, on a batch larger than it may take
+                outcome.notes["val_loss"] = repr(error)
+        if program.evaluate is not None and program.val is not None and change.inputs is None and not change.held_out:
+            outcome.metric = float(program.evaluate(program.model, program.val))
+        outcome.seconds += time.monotonic() - began
+        return outcome
+
+    def step(self, batch: tuple[Any, Any], optimizer: torch.optim.Optimizer, *, plain: bool = False) -> Tensor:
+        """One step as the program does it; returns its loss, detached."""
+        program, model = self.program, self.program.model
+        if program.train_step is not None and not plain:
+            loss = program.train_step(model, batch, optimizer)
+            return torch.as_tensor(loss).detach().float().reshape(-1)[:1].squeeze()
+        model.train()
+        optimizer.zero_grad()
+        loss = program.loss(call(model, batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        return loss.detach().float()
+
+
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def _step_scheduler(scheduler: Any, losses: list[Tensor]) -> None:
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(float(losses[-1]))
+    else:
+        scheduler.step()
+
+
+@contextmanager
+def _rates(optimizer: torch.optim.Optimizer, change: Change, peak: float | None) -> Iterator[None]:
+    """Learning rate and weight decay as the change says while the optimiser steps; a schedule sees its own values."""
+    if change.lr == 1 and peak is None and change.weight_decay is None:
+        yield
+        return
+    held: list[tuple[Any, Any]] = []
+
+    def before(_: Any, *__: Any) -> None:
+        held[:] = [(group["lr"], group.get("weight_decay")) for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["lr"] = (group["lr"] if peak is None else peak) * change.lr
+            if change.weight_decay is not None and "weight_decay" in group:
+                group["weight_decay"] = change.weight_decay
+
+    def after(_: Any, *__: Any) -> None:
+        for group, (lr, decay) in zip(optimizer.param_groups, held, strict=True):
+            group["lr"] = lr
+            if "weight_decay" in group:
+                group["weight_decay"] = decay
+
+    hooks = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _padded(batches: list[Any]) -> Any:
+    """Batches of other lengths as one: tensors are filled with zeros behind, in dimension 1."""
+    first = batches[0]
+    if isinstance(first, Tensor):
+        if first.dim() < 2:
+            return torch.cat(batches)
+        longest = max(batch.shape[1] for batch in batches)
+        filled = []
+        for batch in batches:
+            missing = batch.new_zeros((len(batch), longest - batch.shape[1], *batch.shape[2:]))
+            filled.append(torch.cat([batch, missing], 1))
+        return torch.cat(filled)
+    if isinstance(first, dict):
+        return {key: _padded([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, tuple | list):
+        return type(first)(_padded([batch[number] for batch in batches]) for number in range(len(first)))
+    return first

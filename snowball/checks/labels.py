@@ -1,0 +1,311 @@
+"""Whether labels belong to their rows, by what control learners make of them.
+
+x: (N, D) features of N rows, y: (N,) their answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..finding import Finding
+from .control import across, across_answers, features, out_of_fold
+from .draws import is_augmented
+from .lab import Lab, Sample
+from .nested import leaves
+
+__all__ = ["Rows", "relation", "rows_table"]
+
+PIXELS = 4  # of each picture that a control looks at
+
+
+class Rows:
+    """A split as the controls see it: x (N, D), y (N,) of classes or numbers."""
+
+    def __init__(self, lab: Lab, sample: Sample) -> None:
+        self.x = features(sample.inputs, len(sample))
+        self.numbers, self.single = False, True
+        self.y: np.ndarray | None = None
+        targets = sample.targets
+        if isinstance(targets, Tensor) and targets.dim() > 0 and len(targets) == len(sample):
+            flat = targets.reshape(len(targets), -1)
+            if flat.shape[1] == 1 and lab.answer.form in ("classes", "binary", "numbers", "unknown"):
+                whole = not flat.is_floating_point() or bool(
+                    (flat == flat.round()).all() and flat.unique().numel() <= 2
+                )
+                self.numbers = not whole
+                self.y = flat[:, 0].numpy().astype(np.float64 if self.numbers else np.int64)
+                if not self.numbers and self.y.min() < 0:
+                    self.y = None
+            elif flat.is_floating_point() and lab.answer.form == "numbers" and flat.shape[1] <= 8:
+                self.numbers = True
+                self.y = flat[:, 0].numpy().astype(np.float64)
+        if self.y is not None and len(np.unique(self.y)) < 2:
+            self.y = None
+
+    @classmethod
+    def of_pixels(cls, lab: Lab, sample: Sample) -> Rows | None:
+        """Single pixels of pictures whose targets are pictures as large: x is the pixel with its neighbours."""
+        inputs = [t for _, t in leaves(sample.inputs) if t.dim() == 4 and t.is_floating_point()]
+        targets = sample.targets
+        if len(inputs) != 1 or not isinstance(targets, Tensor) or targets.shape[-2:] != inputs[0].shape[-2:]:
+            return None
+        if lab.answer.form not in ("binary", "classes") or targets.numel() != len(targets) * inputs[0][0, 0].numel():
+            return None
+        held = cls.__new__(cls)
+        random = torch.Generator().manual_seed(0)
+        picked = torch.randint(inputs[0][0, 0].numel(), (len(targets), PIXELS), generator=random)
+        patches = F.unfold(inputs[0], 3, padding=1).transpose(1, 2)  # (B, H * W, C * 9)
+        near = torch.gather(patches, 1, picked[..., None].expand(-1, -1, patches.shape[2]))
+        answers = targets.reshape(len(targets), -1)
+        if answers.shape[1] != patches.shape[1]:
+            return None
+        held.x = near.reshape(-1, near.shape[2]).numpy()
+        held.y = torch.gather(answers, 1, picked).reshape(-1).numpy().astype(np.int64)
+        held.numbers, held.single = False, False
+        return held if held.y.min() >= 0 and len(np.unique(held.y)) > 1 else None
+
+    @property
+    def usable(self) -> bool:
+        return self.x is not None and self.y is not None and len(self.y) >= 60
+
+
+def rows_table(lab: Lab, which: str) -> Rows:
+    held: dict[str, Rows] = lab.__dict__.setdefault("_data_rows", {})
+    if which not in held:
+        sample = lab.train if which == "train" else lab.val
+        assert sample is not None
+        held[which] = Rows(lab, sample)
+    return held[which]
+
+
+def relation(lab: Lab) -> Iterator[Finding]:
+    """What controls learn within the training rows, within the held-out rows, and from one to the other.
+
+    Within each split, rows are answered from others of the same split; where that works in the held-out rows and less
+    in the training rows, the training labels are at fault. Where it works in both but not from one to the other, the
+    splits differ.
+    """
+    train = rows_table(lab, "train")
+    val = rows_table(lab, "val") if lab.val is not None else None
+    if not train.usable:
+        pixels = Rows.of_pixels(lab, lab.train)
+        if pixels is None:
+            return
+        train, val = pixels, Rows.of_pixels(lab, lab.val) if lab.val is not None else None
+    assert train.x is not None and train.y is not None
+    inside, answers = out_of_fold(train.x, train.y, train.numbers)
+    base = 0.0 if train.numbers else float(np.bincount(train.y).max() / len(train.y))
+    evidence: dict[str, Any] = {"train": inside, "constant": base}
+    held = float("nan")
+    if (
+        val is not None
+        and val.usable
+        and val.numbers == train.numbers
+        and val.x is not None
+        and val.y is not None
+        and val.x.shape[1] == train.x.shape[1]
+    ):
+        held, _ = out_of_fold(val.x, val.y, val.numbers)
+        to_val = across(train.x, train.y, val.x, val.y, train.numbers)
+        to_train = across(val.x, val.y, train.x, train.y, train.numbers)
+        evidence |= {
+            "rows_held_out": len(val.y),
+            "held_out": held,
+            "train_to_held_out": to_val,
+            "held_out_to_train": to_train,
+        }
+        yield from _splits_differ(lab, train, val, evidence)
+    yield from _labels(lab, train, answers, evidence, base, inside, held)
+
+
+def _shift(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
+    """How far two tables of features are apart: the mean shift in spreads, and the ratio of their spreads."""
+    spread = np.maximum(one.std(0), 1e-9)
+    used = one.std(0) > 1e-9
+    if not used.any():
+        return 0.0, 1.0
+    moved = float(np.median(np.abs(two.mean(0) - one.mean(0))[used] / spread[used]))
+    ratio = float(np.median(np.maximum(two.std(0), 1e-9)[used] / spread[used]))
+    return moved, ratio
+
+
+def _splits_differ(lab: Lab, train: Rows, val: Rows, evidence: dict[str, Any]) -> Iterator[Finding]:
+    assert train.x is not None and val.x is not None and train.y is not None and val.y is not None
+    moved, ratio = _shift(train.x, val.x)
+    to_val, inside, held = evidence["train_to_held_out"], evidence["train"], evidence["held_out"]
+    evidence |= {"mean_shift": moved, "ratio_of_spreads": ratio}
+    base = evidence["constant"]
+    expected = min(inside, max(held, base))
+    lost = (expected - to_val) / max(1e-6, 1 - base)
+    gross = moved > 0.5 or ratio > 2 or ratio < 0.5
+    if expected - base > 0.1 and lost > 0.15:
+        if not train.numbers and not gross:
+            permuted = _renamed(train, val)
+            evidence["renamed_labels"] = permuted
+            if permuted > to_val + 0.3 * max(1e-6, 1 - to_val):
+                message = (
+                    f"what is learned from training rows answers {to_val:.0%} of held-out rows, but {permuted:.0%} with"
+                    " their labels renamed"
+                )
+                yield Finding(
+                    "train-val-mismatch", "error", message, evidence, "number the classes once, for both splits"
+                )
+                return
+        if gross or lost > 0.3:
+            message = (
+                f"training and held-out rows are prepared differently: what is learned from training rows answers"
+                f" {to_val:.0%} of held-out rows (of training rows {inside:.0%}); features move by {moved:.2g} spreads,"
+                f" spreads by a factor {ratio:.2g}"
+            )
+            yield Finding(
+                "train-val-mismatch", "error", message, evidence, "prepare both with the training rows' statistics"
+            )
+
+
+def _renamed(train: Rows, val: Rows) -> float:
+    """The best share of held-out rows that are right when each class may get another's name."""
+    from scipy.optimize import linear_sum_assignment
+
+    assert train.x is not None and val.x is not None and train.y is not None and val.y is not None
+    width = int(max(train.y.max(), val.y.max())) + 1
+    best = 0.0
+    for _, answers in across_answers(train.x, train.y, val.x, val.y, False):
+        table = np.zeros((width, width))
+        np.add.at(table, (answers.astype(int), val.y[: len(answers)]), 1)
+        one, other = linear_sum_assignment(-table)
+        best = max(best, float(table[one, other].sum() / len(answers)))
+    return best
+
+
+def _labels(
+    lab: Lab, train: Rows, answers: np.ndarray, evidence: dict[str, Any], base: float, inside: float, held: float
+) -> Iterator[Finding]:
+    """`inside` and `held`: what controls reach within the training and within the held-out rows (NaN: not known)."""
+    assert train.x is not None and train.y is not None
+    count = answers.shape[1]
+    room = max(1e-6, 1 - base)
+    by_chance = 2 * (base * (1 - base) / count) ** 0.5
+    at_chance = inside < 0.05 if train.numbers else inside - base < 0.05 + by_chance
+    beside = _order_shift(lab, train)
+    evidence["shifted_by_one"] = beside
+    if beside > max(inside, base) + 0.2 * room:
+        message = f"labels fit the rows beside theirs: {beside:.0%} with a shift of one, {inside:.0%} as they are"
+        yield Finding("label-misaligned", "error", message, evidence, "keep each label with its row")
+    elif held - base > 0.15:  # false where it is not known
+        yield from _worse_in_training(lab, train, evidence, at_chance, count)
+    elif at_chance and base < 0.8 and not held - base >= 0.05 and lab.own.finite and lab.own.learned() < 0.05:
+        message = "neither controls nor the program's network find a relation between inputs and labels"
+        fix = "keep each label with its row, whatever order they are put in"
+        yield Finding("label-misaligned", "error", message, evidence, fix)
+    if not train.numbers:
+        yield from _flipped(train.y[:count], answers, evidence)
+
+
+def _worse_in_training(
+    lab: Lab, train: Rows, evidence: dict[str, Any], at_chance: bool, count: int
+) -> Iterator[Finding]:
+    """Controls do less in the training rows than in the held-out ones: labels are lost, wrong, or left behind."""
+    inside, held, base = (
+        max(evidence["train"], evidence["held_out_to_train"]),
+        evidence["held_out"],
+        evidence["constant"],
+    )
+    drawn = is_augmented(lab)
+    reached = f"controls reach {inside:.0%} there and {held:.0%} within the held-out rows"
+    rows = "training rows, which are drawn at random," if drawn else "training rows"
+    smaller = min(count, evidence["rows_held_out"])
+    noise = 0.1 if train.numbers else 2.5 * (2 * max(held * (1 - held), 0.02) / smaller) ** 0.5
+    if at_chance and not drawn:
+        message = f"no relation between inputs and labels of {rows}: {reached}"
+        yield Finding("label-misaligned", "error", message, evidence, "shuffle inputs and labels together")
+    elif held - inside > max(0.06 * (1 - base), noise) and not _gross(evidence):
+        check = "augment-target" if drawn else "label-noise"
+        message = f"labels of {rows} are wrong more often than those of held-out rows: {reached}"
+        fix = (
+            "transform targets with their inputs, or leave that out"
+            if drawn
+            else "look at rows that controls answer otherwise"
+        )
+        yield Finding(check, "error", message, evidence, fix)
+
+
+def _gross(evidence: dict[str, Any]) -> bool:
+    return evidence.get("mean_shift", 0) > 0.5 or not 0.5 < evidence.get("ratio_of_spreads", 1) < 2
+
+
+def _order_shift(lab: Lab, train: Rows) -> float:
+    """How well controls do when each label is given to a row beside its own, in the data set's own order."""
+    if not train.single:
+        return -math.inf
+    dataset = getattr(lab.program.train, "dataset", None)
+    if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__") or len(dataset) < 60:
+        return -math.inf
+    try:
+        with lab.program.kept(seed=0):
+            rows = [dataset[i] for i in range(min(len(dataset), 1500))]
+        x = torch.stack([torch.as_tensor(row[0]) for row in rows])
+        y = torch.stack([torch.as_tensor(row[1]).reshape(-1)[0] for row in rows])
+    except Exception:  # the program's own data set, of which rows may be of any make
+        return -math.inf
+    table = features(x, len(x))
+    if table is None or len(y) != len(table):
+        return -math.inf
+    labels = y.numpy().astype(np.float64 if train.numbers else np.int64)
+    if not train.numbers and (labels.min() < 0 or len(np.unique(labels)) < 2):
+        return -math.inf
+    if _in_runs(labels, train.numbers):
+        return -math.inf
+    return max(
+        out_of_fold(table[1:], labels[:-1], train.numbers)[0], out_of_fold(table[:-1], labels[1:], train.numbers)[0]
+    )
+
+
+def _in_runs(labels: np.ndarray, numbers: bool) -> bool:
+    """Whether neighbours mostly have the same answer, so that a shift by one changes little."""
+    if numbers:
+        return abs(float(np.corrcoef(labels[1:], labels[:-1])[0, 1])) > 0.3
+    return float((labels[1:] == labels[:-1]).mean()) > 2 * float((np.bincount(labels) / len(labels)).max())
+
+
+def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> Iterator[Finding]:
+    """Labels against which all controls agree, spread over all other classes alike: drawn at random, not confused.
+
+    Rows that are hard are confused with their neighbours, and controls differ on them; a flipped label stands among
+    rows that are easy, and names any class as often as any other.
+    """
+    classes = np.unique(y)
+    agree = (answers == answers[0]).all(0)
+    wrong = agree & (answers[0] != y)
+    share = float(wrong.sum() / max(1, agree.sum()))
+    if len(classes) < 3 or agree.sum() < 100 or wrong.sum() < 20:
+        return
+    table = np.zeros((len(classes), len(classes)))
+    np.add.at(table, (np.searchsorted(classes, answers[0][wrong]), np.searchsorted(classes, y[wrong])), 1)
+    # How evenly the labels of each decided class are spread over the others, beside an even spread of as many.
+    random = np.random.default_rng(0)
+    totals = table.sum(1).astype(int)
+    dealt = [
+        sum(_entropy(random.multinomial(n, np.full(len(classes) - 1, 1 / (len(classes) - 1)))) * n for n in totals if n)
+        for _ in range(50)
+    ]
+    seen = sum(_entropy(np.delete(table[row], row)) * n for row, n in enumerate(totals) if n)
+    even = float(seen / max(np.mean(dealt), 1e-12))
+    evidence = {**evidence, "agreed_and_wrong": share, "evenness": even}
+    explained = float((answers == y).mean(1).max()) > 1 - 1.6 * share  # most of what the best control gets wrong
+    if share > 0.1 and even > 0.9 and explained:
+        message = f"{share:.0%} of labels differ from what all controls agree on, any class alike: wrong at random"
+        yield Finding(
+            "label-noise", "error", message, evidence, "look at the rows on which controls agree against the label"
+        )
+
+
+def _entropy(counts: np.ndarray) -> float:
+    shares = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(shares * np.log(shares)).sum())

@@ -1,0 +1,131 @@
+"""Held-out rows that were trained on: copies, near copies, and pieces of one record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..finding import Finding
+from .evaluation import row_contents
+from .lab import Lab, Sample
+from .nested import leaves
+
+__all__ = ["split_overlap"]
+
+
+def split_overlap(lab: Lab) -> Iterator[Finding]:
+    """Held-out rows that were trained on, exactly or nearly."""
+    val = lab.val
+    if val is None or len(val) < 8:
+        return
+    train_rows, val_rows = row_contents(lab.train.inputs), row_contents(val.inputs)
+    known, seen = set(train_rows), dict[bytes, int]()
+    for row in val_rows:
+        seen[row] = seen.get(row, 0) + 1
+    shared = sum(row in known for row in val_rows)
+    within = sum(count - 1 for count in seen.values())
+    repeated = 1 - len(known) / max(1, len(train_rows))
+    natural = max(within / len(val_rows), repeated)
+    rich = _is_rich(lab.train.inputs, len(lab.train))
+    evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
+    share = shared / len(val_rows)
+    if shared > max(1, 0.01 * len(val_rows)) and (share > 3 * natural or (rich and share > 0.1)):
+        message = (
+            f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
+        )
+        yield Finding(
+            "split-overlap", "error", message, evidence, "split once, before rows are copied, augmented or balanced"
+        )
+        return
+    found = list(_shared_windows(lab, val))
+    yield from found or _near_overlap(lab, val)
+
+
+def _is_rich(inputs: Any, count: int) -> bool:
+    """Whether rows hold so much that two of them are equal by copying alone: many numbers, or eight tokens."""
+    for _, tensor in leaves(inputs):
+        if tensor.dim() < 2 or len(tensor) != count:
+            continue
+        flat = tensor.reshape(count, -1)
+        if tensor.is_floating_point() and flat.shape[1] >= 4 and flat.unique().numel() > 1000:
+            return True
+        if not tensor.is_floating_point() and float((flat != flat[:, -1:]).sum(1).float().mean()) >= 8:
+            return True
+    return False
+
+
+def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
+    """Held-out sequences of which a long piece stands in the training rows: windows of one record, dealt to splits."""
+    pairs = zip(leaves(lab.train.inputs), leaves(val.inputs), strict=True)
+    for (_, one), (_, two) in pairs:
+        if one.dim() not in (2, 3) or one.shape[1:] != two.shape[1:] or one.shape[1] < 12 or len(one) != len(lab.train):
+            continue
+        if one.dim() == 2 and one.is_floating_point() and not _smooth(one):
+            continue
+        size = max(12, one.shape[1] // 2) if not one.is_floating_point() else max(4, one.shape[1] // 2)
+        known = {piece for row in one for piece in _pieces(row, size)}
+        shared = sum(any(piece in known and _tells(piece, size) for piece in _pieces(row, size)) for row in two)
+        if shared > max(2, 0.2 * len(two)):
+            message = (
+                f"{shared} of {len(two)} held-out sequences share a piece of {size} steps with a training sequence"
+            )
+            yield Finding(
+                "split-overlap",
+                "error",
+                message,
+                {"rows": shared, "of": len(two), "steps": size},
+                "split the record by time first, then cut windows",
+            )
+            return
+
+
+def _smooth(tensor: Tensor) -> bool:
+    """Whether neighbouring columns are like one another: steps of a series, not features."""
+    flat = tensor - tensor.mean()
+    return float((flat[:, 1:] * flat[:, :-1]).mean() / flat.square().mean().clamp(min=1e-12)) > 0.5
+
+
+def _pieces(row: Tensor, size: int) -> list[bytes]:
+    """Every contiguous piece of a sequence, as bytes."""
+    content = row.detach().cpu().contiguous()
+    width = content[0].numel() * content.element_size()
+    data = content.numpy().tobytes()
+    return [data[at * width : (at + size) * width] for at in range(len(content) - size + 1)]
+
+
+def _tells(piece: bytes, size: int) -> bool:
+    """Whether a piece holds enough to be met by copying alone: many different steps, and none of padding for most."""
+    width = len(piece) // size
+    steps = [piece[at * width : (at + 1) * width] for at in range(size)]
+    return len(set(steps)) >= size // 3 and max(map(steps.count, set(steps))) <= 0.4 * size
+
+
+def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
+    """Held-out rows whose nearest training row is far nearer than training rows are to one another."""
+    floats = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and len(t) == len(lab.train)]
+    others = [t for _, t in leaves(val.inputs) if t.is_floating_point() and len(t) == len(val)]
+    if len(floats) != 1 or len(others) != 1 or floats[0].shape[1:] != others[0].shape[1:]:
+        return
+    one, two = floats[0].reshape(len(lab.train), -1)[:3000], others[0].reshape(len(val), -1)[:600]
+    if one.shape[1] < 8:
+        return
+    spread = one.std(0).clamp(min=1e-6) if one.shape[1] < 64 else torch.ones(())
+    one, two = one / spread, two / spread
+    inside = torch.cdist(one[: len(two)], one)
+    inside[torch.arange(len(inside)), torch.arange(len(inside))] = math.inf
+    usual, near = inside.min(1).values, torch.cdist(two, one).min(1).values
+    bound = 0.4 * float(usual.quantile(0.05))
+    share, share_inside = float((near < bound).float().mean()), float((usual < bound).float().mean())
+    if bound > 0 and share > 0.05 and share > 4 * share_inside:
+        message = f"{share:.0%} of held-out rows are nearly a training row ({share_inside:.0%} of training rows are so)"
+        yield Finding(
+            "split-overlap",
+            "error",
+            message,
+            {"share": share, "share_within": share_inside},
+            "rows of one origin belong in one split",
+        )

@@ -1,0 +1,291 @@
+"""Checks of the rows that loaders give: constant, leaking, in order, rare or out of scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..finding import Finding, Severity
+from .control import out_of_fold
+from .lab import CLEAR, Change, Lab
+from .labels import rows_table
+from .nested import leaves, mapped, rows_of
+
+__all__ = ["class_imbalance", "constant_input", "input_scale", "target_leak", "unshuffled"]
+
+
+def constant_input(lab: Lab) -> Iterator[Finding]:
+    """Inputs that are the same in all rows tell nothing."""
+    for name, tensor in leaves(lab.train.inputs):
+        if tensor.dim() == 0 or len(tensor) != len(lab.train) or len(tensor) < 8 or tensor.dtype == torch.bool:
+            continue
+        if bool((tensor == tensor[:1]).all()):
+            what = f"input {name!r}" if name else "the input"
+            yield Finding(
+                "constant-input",
+                "error",
+                f"{what} is the same in all {len(tensor)} training rows",
+                {"input": name},
+                "look at how rows are read",
+            )
+            return
+        flat = tensor.reshape(len(tensor), -1)
+        different = len(flat.unique(dim=0)) if flat.shape[1] <= 20000 else len(flat)
+        if (
+            tensor.is_floating_point()
+            and len(flat) >= 50
+            and flat.shape[1] > 4
+            and different <= max(1, len(flat) // 50)
+        ):
+            message = f"{len(flat)} training rows hold only {different} different inputs"
+            yield Finding(
+                "constant-input",
+                "error",
+                message,
+                {"different": different, "rows": len(flat)},
+                "look at how rows are read",
+            )
+            return
+
+
+def input_scale(lab: Lab) -> Iterator[Finding]:
+    """Inputs far from size 1, or features of very different sizes: the same training on standardised inputs."""
+    floats = [
+        (n, t)
+        for n, t in leaves(lab.train.inputs)
+        if t.is_floating_point() and t.dim() >= 2 and len(t) == len(lab.train)
+    ]
+    suspicious = {}
+    for name, tensor in floats:
+        flat = (
+            tensor.reshape(len(tensor), -1)
+            if tensor.dim() == 2
+            else tensor.transpose(0, 1).reshape(tensor.shape[1], -1).T
+        )
+        spread, mean = flat.std(0), flat.mean(0).abs()
+        used = spread[spread > 1e-12]
+        if not len(used):
+            continue
+        largest = float(torch.maximum(used.max(), mean.max()))
+        smallest = float(used.quantile(0.05))  # pixels at a picture's border hardly ever change
+        ratio = float(used.max()) / max(smallest, 1e-12) if tensor.dim() == 2 else 1.0
+        off_centre = float((mean[spread > 1e-12] / used).median())
+        if largest > 8 or float(used.max()) < 0.05 or ratio > 30 or off_centre > 5:
+            suspicious[name] = {
+                "largest": largest,
+                "smallest_spread": smallest,
+                "ratio_of_spreads": ratio,
+                "mean_over_spread": off_centre,
+            }
+    if not suspicious:
+        return
+
+    stats = {}
+    for name, tensor in floats:
+        dims = [0] if tensor.dim() == 2 else [0, *range(2, tensor.dim())]
+        stats[name] = tensor.mean(dims, keepdim=True), tensor.std(dims, keepdim=True).clamp(min=1e-6)
+        if float(stats[name][1].min()) <= 1e-6:
+            stats[name] = (
+                stats[name][0],
+                torch.where(stats[name][1] <= 1e-6, torch.ones_like(stats[name][1]), stats[name][1]),
+            )
+
+    def standardised(inputs: Any) -> Any:
+        names = iter([n for n, _ in leaves(inputs)])
+
+        def change(tensor: Tensor) -> Tensor:
+            name = next(names)
+            return (tensor - stats[name][0]) / stats[name][1] if name in stats else tensor
+
+        return mapped(inputs, change)
+
+    own, other = lab.own, lab.outcome(Change("standardised inputs", inputs=standardised))
+    gain = own.gain(other)
+    evidence = {"inputs": suspicious, "learned": own.learned(), "learned_standardised": other.learned()}
+    name = next(iter(suspicious))
+    shown = suspicious[name]
+    # A plain sign of it needs less of an effect than one that healthy data may show as well.
+    plain = shown["largest"] > 50 or shown["largest"] < 0.1 or shown["mean_over_spread"] > 5
+    if gain > (0.04 if plain else CLEAR):
+        message = (
+            f"inputs reach {shown['largest']:.3g} (spreads differ {shown['ratio_of_spreads']:.3g}-fold); standardised,"
+            f" the program learns {gain:.0%} more of what there is"
+        )
+        yield Finding(
+            "input-scale", "error", message, evidence, "subtract the training rows' mean and divide by their spread"
+        )
+    elif shown["largest"] > 100:
+        yield Finding("input-scale", "note", f"inputs reach {shown['largest']:.3g}", evidence)
+
+
+def target_leak(lab: Lab) -> Iterator[Finding]:
+    """One feature of many that gives the answer by itself, where the others together do not."""
+    rows = rows_table(lab, "train")
+    if not rows.usable or rows.y is None:
+        return
+    if rows.numbers:
+        yield from _copied(lab, rows.y)
+    floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
+    if not floats:
+        return
+    table = torch.cat([t.float() for t in floats], 1).numpy()
+    if table.shape[1] < 3 or table.shape[1] > 400 or lab.answer.form == "unknown":
+        return
+    if not all(t.is_floating_point() for t in floats):
+        return
+    y = rows.y
+    alone = np.array([_alone(table[:, j], y, rows.numbers) for j in range(table.shape[1])])
+    best = int(alone.argmax())
+    order = np.sort(alone)
+    second = float(order[-2])
+    if alone[best] < 0.9 or alone[best] - second < 0.02:
+        return
+    rest = np.delete(table, best, 1)
+    without, _ = out_of_fold(rest, y, rows.numbers)
+    base = 0.0 if rows.numbers else float(np.bincount(y).max() / len(y))
+    evidence = {
+        "feature": best,
+        "alone": float(alone[best]),
+        "next_best": second,
+        "others_together": without,
+        "constant": base,
+    }
+    margin = (alone[best] - without) / max(1e-6, 1 - without)
+    if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
+        message = f"feature {best} alone gives {alone[best]:.1%} of answers, all others together {without:.1%}"
+        yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+
+
+def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A number among several that is the target itself, or a line of it."""
+    for name, tensor in leaves(lab.train.inputs):
+        if not tensor.is_floating_point() or len(tensor) != len(y):
+            continue
+        table = tensor.reshape(len(y), -1).double().numpy()
+        if not 3 <= table.shape[1] <= 5000:
+            continue
+        centred, wanted = table - table.mean(0), y - y.mean()
+        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
+        related = np.abs(centred.T @ wanted) / np.maximum(size, 1e-12)
+        found = np.flatnonzero(related > 0.99999)
+        if 0 < len(found) <= 0.2 * table.shape[1] + 1:
+            message = f"number {int(found[0])} of each row of the input is the target itself"
+            evidence = {"input": name, "places": found[:10].tolist()}
+            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+            return
+
+
+def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:
+    """How well a feature answers by itself: R squared of a line or of 20 bins, or accuracy of bins, out of fold."""
+    if feature.std() < 1e-12:
+        return 0.0
+    half = np.arange(len(y)) % 2 == 0
+    edges = np.unique(np.quantile(feature[half], np.linspace(0, 1, 21)[1:-1]))
+    bins = np.searchsorted(edges, feature, side="right")
+    if numbers:
+        return float(np.corrcoef(feature, y)[0, 1] ** 2)
+    table = np.zeros((len(edges) + 1, int(y.max()) + 1))
+    np.add.at(table, (bins[half], y[half]), 1)
+    return float((table.argmax(1)[bins[~half]] == y[~half]).mean())
+
+
+def unshuffled(lab: Lab) -> Iterator[Finding]:
+    """Batches of one class after another: labels within batches against the same labels dealt at random."""
+    rows = rows_table(lab, "train")
+    sizes = lab.train.sizes
+    if rows.y is None or len(sizes) < 4 or max(sizes) < 4:
+        return
+    y = rows.y.astype(np.float64)
+    if not rows.numbers:
+        codes = np.unique(rows.y, return_inverse=True)[1]
+        y = np.eye(int(codes.max()) + 1)[codes]
+    else:
+        y = ((y - y.mean()) / max(y.std(), 1e-12))[:, None]
+    within = _within(y, sizes)
+    random = np.random.default_rng(0)
+    dealt = [_within(random.permutation(y), sizes) for _ in range(30)]
+    share = within / max(float(np.mean(dealt)), 1e-12)
+    if share < 0.7 and within < min(dealt):
+        evidence = {"spread_within_batches": share}
+        own, other = lab.own, lab.shuffled
+        gain = own.gain(other)
+        evidence |= {"learned": own.learned(), "learned_shuffled": other.learned()}
+        severity: Severity = "error" if gain > 0.03 and not lab.program.causal else "warning"
+        message = (
+            f"rows come in an order that follows the answers: within a batch they vary {share:.0%} as much as at random"
+        )
+        message += f"; in random order the program learns {gain:.0%} more" if severity == "error" else ""
+        yield Finding("unshuffled", severity, message, evidence, "shuffle=True, anew in every epoch")
+
+
+def _within(y: np.ndarray, sizes: tuple[int, ...]) -> float:
+    """The mean variance of answers within batches."""
+    found, begin = [], 0
+    for size in sizes:
+        if size > 1:
+            found.append(float(y[begin : begin + size].var(0).sum()))
+        begin += size
+    return float(np.mean(found)) if found else 0.0
+
+
+def class_imbalance(lab: Lab) -> Iterator[Finding]:
+    """Classes that are rare and hardly ever answered: each class's recall, against a training that weighs them."""
+    answer = lab.own.answer
+    if answer is None or answer.form not in ("classes", "binary") or not answer.one_a_row:
+        return
+    rows = rows_table(lab, "train")
+    if rows.y is None or rows.numbers:
+        return
+    counts = np.bincount(rows.y)
+    counts = counts[counts > 0]
+    if len(counts) < 2 or counts.max() < 8 * counts.min():
+        return
+    rare = [int(c) for c in np.unique(rows.y) if np.bincount(rows.y)[c] * 8 <= counts.max()]
+    predicted, labels = answer.predicted().long(), answer.labels.long()
+    recalls = {c: float((predicted[labels == c] == c).float().mean()) for c in rare if bool((labels == c).any())}
+    usual = [float((predicted[labels == c] == c).float().mean()) for c in labels.unique().tolist()]
+    if not recalls or min(recalls.values()) > 0.5:
+        return
+    balanced = lab.outcome(Change("each class as often", batches=_balanced_batches(lab, rows.y)))
+    if balanced.answer is None:
+        return
+    other = balanced.answer.predicted().long()
+    again = {c: float((other[labels == c] == c).float().mean()) for c in recalls}
+    mean_before = sum(usual) / len(usual)
+    mean_after = float(np.mean([float((other[labels == c] == c).float().mean()) for c in labels.unique().tolist()]))
+    evidence = {
+        "rows": {int(c): int(n) for c, n in enumerate(np.bincount(rows.y))},
+        "recall": recalls,
+        "recall_balanced": again,
+        "mean_recall": mean_before,
+        "mean_recall_balanced": mean_after,
+    }
+    worst = min(recalls, key=lambda c: recalls[c])
+    rarer = float((labels == worst).float().mean()) > 3 * float((rows.y == worst).mean())
+    evidence["rarer_than_held_out"] = rarer
+    # As rare where it is used, a class may be left to the others; seldom learned and often met, it may not.
+    if again[worst] > recalls[worst] + 0.2 and mean_after > mean_before + (0.05 if rarer else 0.2):
+        message = (
+            f"class {worst} is {recalls[worst]:.0%} recognised; with each class as often in a batch {again[worst]:.0%},"
+            f" and all classes {mean_after:.0%} on average in place of {mean_before:.0%}"
+        )
+        yield Finding(
+            "class-imbalance", "error", message, evidence, "weigh the loss, or sample rare classes more often"
+        )
+
+
+def _balanced_batches(lab: Lab, y: np.ndarray) -> Any:
+    sample, size = lab.train, max(lab.train.sizes)
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.as_tensor(1.0 / np.bincount(y)[y])
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for _ in sample.sizes:
+            part = torch.multinomial(shares, size, replacement=True, generator=generator)
+            yield rows_of(sample.inputs, part), rows_of(sample.targets, part)
+
+    return batches
