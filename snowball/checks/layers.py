@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..finding import Finding, Severity
-from .dependence import STEPS, eval_outputs, plain_step
+from .dependence import SAME, STEPS, difference, eval_outputs, plain_step
 from .lab import Lab
 from .learning import batch_loss
 from .nested import leaves, mapped, row_count, rows_of
@@ -191,7 +191,7 @@ def dead_units(lab: Lab) -> Iterator[Finding]:
             for name in rows:
                 grad = named[name].grad
                 if grad is not None:
-                    rows[name] += grad.detach().reshape(len(grad), -1).abs().sum(1).cpu()
+                    rows[name] += grad.detach().to_dense().reshape(len(grad), -1).abs().sum(1).cpu()
     dead = {n: float((total == 0).float().mean()) for n, total in rows.items() if named[n].requires_grad}
     last = [n for n, p in program.model.named_parameters() if p.dim() > 1][-1:]
     bad = {n: share for n, share in dead.items() if share >= 0.5 and n not in last and rows[n].numel() >= UNITS}

@@ -104,7 +104,8 @@ def _run_steps(lab: Lab, gradient: dict[str, float], reached: set[str]) -> bool:
             def note(p: Tensor, name: str = name) -> None:
                 if p.grad is not None:
                     reached.add(name)
-                    gradient[name] = max(gradient[name], float(p.grad.abs().max()))
+                    values = p.grad.coalesce().values() if p.grad.is_sparse else p.grad
+                    gradient[name] = max(gradient[name], float(values.abs().max()) if values.numel() else 0.0)
 
             hooks.append(parameter.register_post_accumulate_grad_hook(note))
     optimizer = program.optimizer or spare_optimizer(lab)

@@ -116,10 +116,15 @@ def uses_targets(lab: Lab) -> Iterator[Finding]:
             return
     if lab.answer.form == "unknown":
         return
-    unlike = _pull(lab, outputs, mapped(targets, torch.zeros_like))
-    blind = unlike is not None and torch.equal(unlike, base)  # as where a network learns from its inputs alone
+    blind = not _needs_targets(lab, outputs, targets)  # as where a network learns from its inputs alone
     message = "the loss pulls the same way with other rows' targets" + (", and without any" if blind else "")
     yield Finding("wrong-loss", "warning" if blind else "error", message, {}, "compare outputs with targets")
+
+
+def _needs_targets(lab: Lab, outputs: Any, targets: Any) -> bool:
+    """Whether the loss looks at the targets at all."""
+    base, unlike = _pull(lab, outputs, targets), _pull(lab, outputs, mapped(targets, torch.zeros_like))
+    return base is None or unlike is None or not torch.equal(unlike, base)
 
 
 def _pull(lab: Lab, outputs: Any, targets: Any) -> Tensor | None:
@@ -152,7 +157,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     """
     _, targets, outputs = given_batch(lab)
     answer = lab.read(outputs, targets)
-    if answer.form == "unknown" or lab.loss_is_flat:
+    if answer.form == "unknown" or lab.loss_is_flat or not _needs_targets(lab, outputs, targets):
         return
     scores = dict(leaves(outputs))[answer.path]
     low, high = _bounds(lab, answer.path)

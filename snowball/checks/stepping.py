@@ -46,7 +46,8 @@ class _Record:
 
 def _vector(tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:
     parts = [
-        torch.zeros_like(p).flatten() if t is None else t.detach().flatten() for t, p in zip(tensors, like, strict=True)
+        torch.zeros_like(p).flatten() if t is None else t.detach().to_dense().flatten()
+        for t, p in zip(tensors, like, strict=True)
     ]
     return torch.cat(parts).float()
 

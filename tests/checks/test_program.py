@@ -154,7 +154,7 @@ def test_the_fixture_fails_a_test_of_a_buggy_program(source: Path) -> None:
     (source.parent / "test_training.py").write_text(
         "import training\n\n\ndef test_it(snowball_check):\n    snowball_check(training.setup)\n"
     )
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "snowball.checks.pytest_plugin", "test_training.py"]
+    words = [sys.executable, "-m", "pytest", "-q", "test_training.py"]
     done = subprocess.run(words, cwd=source.parent, capture_output=True, text=True, check=False)
     assert "error loss-input" in done.stdout
     assert "1 failed" in done.stdout
