@@ -5,7 +5,6 @@ Shapes: T frames of a row (more in a longer film), H, W, B rows.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,15 +20,13 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Absent, Batch, Follow, Kind, Unreadable
+from ..kind import Absent, Batch, Follow, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
-from ..table import Part
+from ._films import FilmKind, strip
 from ._image_augment import ImageAugment, augment_images
 from ._mouth import SMALLEST, Box, can_find, find_face, mouth_of
-from ._part import part_bounds
 from ._sound_file import is_sound
-from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FILM, read_clip
 
 __all__ = ["PADDING", "RATE", "Film", "LipsKind", "LipsSection"]
@@ -104,7 +101,7 @@ class Film:
         return find_face(self.frames) if min(self.frames.shape[1:]) >= SMALLEST else None
 
 
-class LipsKind(Kind):
+class LipsKind(FilmKind):
     """State: `crop` (`mouth`, `whole`, or a box), `face`, which stands in where a film shows none, `height`, `width`.
 
     A raw value is a Film. Encoded it is (T, H, W) uint8; a batch is padded with PADDING.
@@ -114,27 +111,32 @@ class LipsKind(Kind):
     column: ClassVar[str | None] = "video"
     sections = (LipsSection, ImageAugment)
     padding: ClassVar[int | None] = PADDING
-    timed: ClassVar[bool] = True
     held_rows: ClassVar[int] = 4
-    fit_rows: ClassVar[int | None] = 32
-    widget: ClassVar[str] = "file"
-    accept: ClassVar[str] = "video/*"
+    called: ClassVar[str] = "film"
 
     @classmethod
-    def read(cls, cell: Any) -> Film:
-        """`cell` is a path, a file's bytes, a Part of a file, or an array (T, H, W) of uint8, 25 frames a second."""
-        if isinstance(cell, np.ndarray):
-            return _film_of_array(cell)
-        if isinstance(cell, Part):
-            try:
-                return _film(Path(cell.path), *part_bounds(cell))
-            except Unreadable as reason:
-                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
-        if isinstance(cell, Mapping):
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if not cell:
-            raise Unreadable("zero bytes") if cell == b"" else Absent("no film in this row")
-        return _film(cell if isinstance(cell, bytes) else Path(cell))
+    def of_array(cls, array: np.ndarray) -> Film:
+        """(T, H, W) uint8, 25 frames a second."""
+        if array.dtype != np.uint8 or array.ndim != 3 or not array.size:
+            raise Unreadable(f"an array of {array.dtype} {array.shape} is no film of lips: uint8 (T, H, W) is")
+        num, height, width = array.shape
+        if num > MAX_FILM * RATE:
+            raise Unreadable(f"{num / RATE:,.0f} s of film: at most {MAX_FILM:g} s a row")
+        facts = {"height": height, "width": width, "fps": RATE, "frames": num, "seconds": round(num / RATE, 2)}
+        return Film(array, facts)
+
+    @classmethod
+    def of_file(cls, source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Film:
+        try:
+            if is_sound(source):
+                raise Absent("no pictures in it: a sound file")
+        except OSError as error:
+            raise Unreadable(error.strerror or str(error)) from None
+        clip = read_clip(source, start, end, RATE, grey=True)
+        num = max(1, round(clip.seconds * RATE))
+        moments = (np.arange(num) + 0.5) / RATE
+        frames = clip.frames[np.maximum(np.searchsorted(clip.times, moments, side="right") - 1, 0)]
+        return Film(frames, clip.facts)
 
     @classmethod
     def fit(cls, values: Iterable[Film], recipe: Recipe) -> dict[str, Any]:
@@ -192,15 +194,6 @@ class LipsKind(Kind):
         return {1: "frames"}
 
     @classmethod
-    def digest(cls, value: Film) -> str:
-        shape = str(value.frames.shape).encode()
-        return hashlib.blake2b(shape + value.frames.tobytes(), digest_size=16).hexdigest()
-
-    @classmethod
-    def facts(cls, value: Film) -> dict[str, Any]:
-        return {**value.facts, "constant": bool((value.frames == value.frames[:1]).all())}
-
-    @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
         seconds = sorted(fact["seconds"] for fact in facts)
@@ -214,12 +207,7 @@ class LipsKind(Kind):
         return None  # films of one speaker before one wall are all alike
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        findings = []
-        still = sum(fact["constant"] for fact in facts)
-        if still:
-            message = f"{still} of {len(facts)} films show the same picture all the time"
-            fix = "remove them, or find out what went wrong when they were made"
-            findings.append(Finding("constant-input", "warning", message, {"rows": still}, fix))
+        findings = super().audit(facts)
         crop = self.state["crop"]
         about = {"mouth": "the mouth, below the face that OpenCV finds", "whole": "the whole picture"}
         place = about.get(str(crop)) or "the part " + ", ".join(f"{side:g}" for side in crop)
@@ -247,14 +235,7 @@ class LipsKind(Kind):
 
     def draw(self, value: Film) -> Image.Image:
         """What the network sees: a strip of frames, from left to right."""
-        frames = self.mouth(value)
-        chosen = frames[np.linspace(0, len(frames) - 1, min(STRIP, len(frames))).astype(int)]
-        height = 64
-        width = max(1, min(3 * height, round(chosen.shape[2] * height / chosen.shape[1])))
-        strip = Image.new("L", (len(chosen) * (width + 2) - 2, height), 255)
-        for number, frame in enumerate(chosen):
-            strip.paste(Image.fromarray(frame).resize((width, height)), (number * (width + 2), 0))
-        return strip
+        return strip(self.mouth(value), STRIP, 64, "L")
 
     @classmethod
     def expand(cls, argument: str) -> Iterable[Any]:
@@ -262,33 +243,6 @@ class LipsKind(Kind):
         if not path.is_dir():
             return [argument]
         return sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in FILM_SUFFIXES and file.is_file())
-
-    @classmethod
-    def from_request(cls, value: bytes | str) -> bytes:
-        return file_bytes(value, "film")
-
-
-def _film(source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Film:
-    try:
-        if is_sound(source):
-            raise Absent("no pictures in it: a sound file")
-    except OSError as error:
-        raise Unreadable(error.strerror or str(error)) from None
-    clip = read_clip(source, start, end, RATE, grey=True)
-    num = max(1, round(clip.seconds * RATE))
-    moments = (np.arange(num) + 0.5) / RATE
-    frames = clip.frames[np.maximum(np.searchsorted(clip.times, moments, side="right") - 1, 0)]
-    return Film(frames, clip.facts)
-
-
-def _film_of_array(array: np.ndarray) -> Film:
-    if array.dtype != np.uint8 or array.ndim != 3 or not array.size:
-        raise Unreadable(f"an array of {array.dtype} {array.shape} is no film of lips: uint8 (T, H, W) is")
-    num, height, width = array.shape
-    if num > MAX_FILM * RATE:
-        raise Unreadable(f"{num / RATE:,.0f} s of film: at most {MAX_FILM:g} s a row")
-    facts = {"height": height, "width": width, "fps": RATE, "frames": num, "seconds": round(num / RATE, 2)}
-    return Film(array, facts)
 
 
 def _place(crop: str | Sequence[float], face: Box | None, usual: Sequence[float] | None) -> Box:

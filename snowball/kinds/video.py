@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -16,15 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Kind, Unreadable
+from ..kind import Batch, Follow, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
-from ..table import Part
+from ._films import FilmKind, strip
 from ._image_augment import ImageAugment, augment_images
-from ._part import part_bounds
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._sketch import sketch_pictures
-from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
 __all__ = ["VideoKind", "VideoSection"]
@@ -47,7 +45,7 @@ class VideoSection(Section):
     """1 for grey, 3 for RGB. Default: 3 if any clip has colour."""
 
 
-class VideoKind(Kind):
+class VideoKind(FilmKind):
     """State: `height`, `width`, `channels`, `frames`, and per-channel `mean` and `std` of training frames, in 0..255.
 
     A raw value is a Clip: at most 32 frames of at most 256 pixels on the short side, whatever the file holds.
@@ -58,28 +56,26 @@ class VideoKind(Kind):
     # Without .gif: most GIFs are pictures. A folder of animations is read as video where its task is asked for.
     suffixes: ClassVar[frozenset[str]] = FILM_SUFFIXES
     adopts: ClassVar[frozenset[str]] = frozenset(("image",))
-    timed: ClassVar[bool] = True
     metadata: ClassVar[tuple[str, ...]] = (
         *("height", "width", "fps", "frames", "seconds"),
         *("has_audio", "codec", "container", "suffix"),
     )
     held_rows: ClassVar[int] = 16
-    fit_rows: ClassVar[int | None] = 32  # each is decoded for it, which takes as long as decoding it to be encoded
-    widget: ClassVar[str] = "file"
-    accept: ClassVar[str] = "video/*"
+    called: ClassVar[str] = "video"
 
     @classmethod
-    def read(cls, cell: Any) -> Clip:
-        """`cell` is a path, a file's bytes, a Part of a file, or an array (T, H, W) or (T, H, W, 3) of uint8."""
-        if isinstance(cell, np.ndarray):
-            return _clip_of_array(cell)
-        if isinstance(cell, Part):
-            return _read_part(cell)
-        if isinstance(cell, Mapping):  # {"bytes", "path"}, as Hugging Face's data sets store a video
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if not cell:
-            raise Unreadable("zero bytes" if cell == b"" else "no video in this row")
-        return read_clip(cell if isinstance(cell, bytes) else Path(cell))
+    def of_array(cls, array: np.ndarray) -> Clip:
+        """(T, H, W) or (T, H, W, 3) uint8, one frame a second."""
+        shaped = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
+        if array.dtype != np.uint8 or not shaped or not array.size:
+            raise Unreadable(f"an array of {array.dtype} {array.shape} is no video: uint8 (T, H, W) or (T, H, W, 3) is")
+        num, height, width = array.shape[:3]
+        facts = {"height": height, "width": width, "frames": num}
+        return thinned(Clip(array, np.arange(num, dtype=float), float(num), facts))
+
+    @classmethod
+    def of_file(cls, source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Clip:
+        return read_clip(source, start, end)
 
     @classmethod
     def fit(cls, values: Iterable[Clip], recipe: Recipe) -> dict[str, Any]:
@@ -139,15 +135,6 @@ class VideoKind(Kind):
         return {3: "height", 4: "width"}
 
     @classmethod
-    def digest(cls, value: Clip) -> str:
-        shape = str(value.frames.shape).encode()
-        return hashlib.blake2b(shape + value.frames.tobytes(), digest_size=16).hexdigest()
-
-    @classmethod
-    def facts(cls, value: Clip) -> dict[str, Any]:
-        return {**value.facts, "constant": bool((value.frames == value.frames[:1]).all())}
-
-    @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
         counts = sorted(fact["frames"] for fact in facts)
@@ -160,12 +147,7 @@ class VideoKind(Kind):
         return sketch_pictures(frames[np.linspace(0, len(frames) - 1, min(SKETCHED, len(frames))).astype(int)])
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
-        findings = []
-        still = sum(fact["constant"] for fact in facts)
-        if still:
-            message = f"{still} of {len(facts)} videos show the same picture all the time"
-            fix = "remove them, or find out what went wrong when they were made"
-            findings.append(Finding("constant-input", "warning", message, {"rows": still}, fix))
+        findings = super().audit(facts)
         sizes = self.summary(facts)["sizes"]
         if len(sizes) > 1:
             message = f"videos come in {len(sizes)} sizes; all are resized to one, whatever their aspect"
@@ -192,35 +174,7 @@ class VideoKind(Kind):
 
     def draw(self, value: Clip) -> Image.Image:
         """A strip of frames, from left to right."""
-        chosen = value.frames[np.linspace(0, len(value.frames) - 1, min(STRIP, len(value.frames))).astype(int)]
-        height = 112
-        width = max(1, min(3 * height, round(chosen.shape[2] * height / chosen.shape[1])))
-        strip = Image.new("RGB", (len(chosen) * (width + 2) - 2, height), "white")
-        for number, frame in enumerate(chosen):
-            strip.paste(Image.fromarray(frame).resize((width, height)).convert("RGB"), (number * (width + 2), 0))
-        return strip
-
-    @classmethod
-    def from_request(cls, value: bytes | str) -> bytes:
-        return file_bytes(value, "video")
-
-
-def _read_part(part: Part) -> Clip:
-    """Errors name the file, since the row's place does not."""
-    start, end = part_bounds(part)
-    try:
-        return read_clip(Path(part.path), start, end)
-    except Unreadable as reason:
-        raise Unreadable(f"{Path(part.path).name}: {reason}") from reason
-
-
-def _clip_of_array(array: np.ndarray) -> Clip:
-    shaped = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
-    if array.dtype != np.uint8 or not shaped or not array.size:
-        raise Unreadable(f"an array of {array.dtype} {array.shape} is no video: uint8 (T, H, W) or (T, H, W, 3) is")
-    num, height, width = array.shape[:3]
-    facts = {"height": height, "width": width, "frames": num}
-    return thinned(Clip(array, np.arange(num, dtype=float), float(num), facts))
+        return strip(value.frames, STRIP, 112, "RGB")
 
 
 def _channels_first(frames: np.ndarray) -> Tensor:

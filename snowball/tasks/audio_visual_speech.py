@@ -23,33 +23,29 @@ from ..kinds._sync import lag_of, sync_curve
 from ..kinds.audio import PADDING, AudioKind, AudioSection
 from ..kinds.lips import PADDING as NO_FRAME
 from ..kinds.lips import RATE, LipsKind
-from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..schema import Schema
-from ..table import Column, Table
-from ..task import Condition, Task
+from ..table import Table
+from ..task import Condition
+from ._spelled import Spelled
 
 __all__ = ["AudioVisualSpeech"]
 
-HOURS = 10  # of film that a training hears and sees in all, epochs within 15 to 200
-TYPICAL_SECONDS = 2.0  # of a film, before any is read
 OFFSET_FRAMES = 2  # by which streams may be apart; people notice sound that is 2 frames early (ITU-R BT.1359)
 SURE = 0.15  # by how much sound and lips have to correlate better elsewhere than in step
 CLEAN = 30.0  # decibels, where a plot has the sound as it is
 NOISE = (CLEAN, 20.0, 10.0, 5.0, 0.0, -5.0, -10.0)
 
 
-class AudioVisualSpeech(Task):
+class AudioVisualSpeech(Spelled):
     """Outputs `logits` (B, steps, tokens) and `frames` (B,), how many of the steps are a row's own."""
 
     name = "audio-visual-speech"
     given: ClassVar[Mapping[str, str]] = {"audio": "audio", "video": "lips"}
-    answer = ("text", "transcript")
     optional: ClassVar[frozenset[str]] = frozenset(("audio", "video"))
     sources: ClassVar[Mapping[str, str]] = {"audio": "video"}
     sections: ClassVar[tuple[type[Section], ...]] = (SoundNetworkSection, FusionSection)
-    options_type: ClassVar[type[Section] | None] = TranscriptOptions
     sample = "talking"
     conditions_label: ClassVar[str] = "signal to noise, dB"
     conditions_note: ClassVar[str] = f"white noise; {CLEAN:g} dB stands for the sound as it is"
@@ -66,29 +62,16 @@ class AudioVisualSpeech(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        seen = int(HOURS * 3600 / TYPICAL_SECONDS)
         return {
-            "model.name": "crnn" if name == "auto" else name,
+            **super().defaults(table, asked),
             "model.dropout": 0.1,
-            "text.tokens": "char",
             "network.stride": 4,
-            "train.batch_size": 16,
-            "train.epochs": max(15, min(200, seen // len(table))),
-            "train.clip": 1.0,
-            "train.ema": 0.99,
-            "optim.lr": 0.003,
-            "schedule.name": "onecycle",
             "augment.gain": 6.0,
             "augment.snr": -5.0,
             "augment.masked_bands": 1,
             "augment.masked_spans": 1,
             "augment.shift": 0.05,
         }
-
-    @classmethod
-    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
-        return super().pick_columns(table, recipe.replace({"data.answer": words_column(table, recipe)}))
 
     @classmethod
     def resolve(cls, recipe: Recipe, schema: Schema) -> dict[str, Any]:
@@ -107,11 +90,6 @@ class AudioVisualSpeech(Task):
         kind = self.kinds["video"]
         assert isinstance(kind, LipsKind)
         return kind
-
-    @property
-    def _transcript(self) -> TranscriptKind:
-        assert isinstance(self.answer_kind, TranscriptKind)
-        return self.answer_kind
 
     def model(self) -> nn.Module:
         recipe, asked = self.recipe, self.recipe[AudioSection]
@@ -133,7 +111,7 @@ class AudioVisualSpeech(Task):
         inputs, targets = super().encode(given, answer)
         step = self._features.hop / self._audio.rate * stride_of(self.recipe[SoundNetworkSection])
         seconds = max((given[role].seconds for role in self.given if given[role] is not None), default=0.0)
-        self._transcript.check_fits(targets["text"], int(seconds / step))
+        self.transcript.check_fits(targets["text"], int(seconds / step))
         return inputs, targets
 
     def augment(self, batch: Batch, rng: SampleRandom) -> Batch:
@@ -188,9 +166,8 @@ class AudioVisualSpeech(Task):
 
     def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """When words are said, in seconds of that very film, and what of it was there."""
-        held = {role: value for role, value in given.items() if value is not None}
-        answer = self._transcript.in_seconds(answer, max(value.seconds for value in held.values()))
-        return {**answer, "streams": list(held)}
+        streams = [role for role, value in given.items() if value is not None]
+        return {**super().present(answer, given), "streams": streams}
 
     def draw(
         self, given: Mapping[str, Any], answer: Any = None, prediction: Mapping[str, Any] | None = None

@@ -13,26 +13,23 @@ from ..design.audio import NETWORKS, SoundNetworkSection, SoundShape, SoundSpell
 from ..design.spectrum import LogMel
 from ..finding import Finding
 from ..kinds.audio import PADDING, AudioKind, AudioSection
-from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
-from ..recipe import Recipe, Section
-from ..table import Column, Table
-from ..task import Task
+from ..recipe import Section
+from ..table import Table
+from ._spelled import Spelled
 
 __all__ = ["SpeechRecognition"]
 
-HEARD_HOURS = 20  # of sound that a training hears in all, epochs within 15 to 200
-TYPICAL_SECONDS = 3.0  # of a recording, before any is read
 PACE = 3.0  # times faster or slower than usual that somebody speaks
 
 
-class SpeechRecognition(Task):
+class SpeechRecognition(Spelled):
     """Outputs `logits` (B, T, tokens) and `frames` (B,)."""
 
     name = "speech-recognition"
     given: ClassVar[Mapping[str, str]] = {"audio": "audio"}
-    answer = ("text", "transcript")
     sections: ClassVar[tuple[type[Section], ...]] = (SoundNetworkSection,)
-    options_type: ClassVar[type[Section] | None] = TranscriptOptions
+    hours: ClassVar[float] = 20
+    typical_seconds: ClassVar[float] = 3.0
     sample = "spoken"
     quick: ClassVar[Mapping[str, Any]] = {
         **{"train.epochs": 8, "train.batch_size": 16, "model.dropout": 0.0, "train.ema": 0.0, "optim.lr": 0.01},
@@ -47,29 +44,15 @@ class SpeechRecognition(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        seen = int(HEARD_HOURS * 3600 / TYPICAL_SECONDS)
         return {
-            "model.name": "crnn" if name == "auto" else name,
-            "model.dropout": 0.2,
-            "text.tokens": "char",
+            **super().defaults(table, asked),
             "network.stride": 4,
-            "train.batch_size": 16,
-            "train.epochs": max(15, min(200, seen // len(table))),
-            "train.clip": 1.0,
-            "train.ema": 0.99,
-            "optim.lr": 0.003,
-            "schedule.name": "onecycle",
             "augment.speed": 0.1,
             "augment.gain": 6.0,
             "augment.snr": 15.0,
             "augment.masked_bands": 2,
             "augment.masked_spans": 2,
         }
-
-    @classmethod
-    def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
-        return super().pick_columns(table, recipe.replace({"data.answer": words_column(table, recipe)}))
 
     @property
     def _audio(self) -> AudioKind:
@@ -93,9 +76,8 @@ class SpeechRecognition(Task):
     def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A transcript that does not fit into its sound is refused: no alignment could spell it."""
         inputs, targets = super().encode(given, answer)
-        assert isinstance(self.answer_kind, TranscriptKind)
         frames = self._features.frames(len(inputs["audio"]))
-        self.answer_kind.check_fits(targets["text"], -(-frames // stride_of(self.recipe[SoundNetworkSection])))
+        self.transcript.check_fits(targets["text"], -(-frames // stride_of(self.recipe[SoundNetworkSection])))
         return inputs, targets
 
     def audit(self, facts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Finding]:
@@ -115,8 +97,3 @@ class SpeechRecognition(Task):
             fix = "listen to them: another's transcript, a header with a wrong rate, or long silence"
             findings.append(Finding("odd-pace", "warning", message, evidence, fix))
         return findings
-
-    def present(self, answer: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """When words are said, in seconds of that very recording."""
-        assert isinstance(self.answer_kind, TranscriptKind)
-        return self.answer_kind.in_seconds(answer, given["audio"].seconds)

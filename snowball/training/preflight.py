@@ -1,7 +1,9 @@
 """Pre-flight: cheap experiments before step 0 that a healthy task, network and data set pass.
 
-Each is a differential test with its own control rather than a tuned threshold; where a threshold stays, its reason
-stands beside it. The network under test is a copy, and torch's random state is put back.
+What holds for any network is checked as it is in any other program, see `checks`; what a task alone knows, such as
+which role is causal, how long rows are without padding, or what guessing loses, is checked here. Each is a differential
+test with its own control rather than a tuned threshold; where a threshold stays, its reason stands beside it. Weights
+and random states are put back.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..checks import dependence, learning
+from ..checks.dependence import SAME, difference
+from ..checks.lab import Lab
+from ..checks.program import Program
 from ..collect.encode import Encoded
 from ..finding import Finding, Severity, worst_first
 from ..kind import Batch
@@ -28,7 +34,7 @@ ROWS = 32  # rows in the batch of the checks: enough to hold several classes, fe
 FIT_STEPS = 100
 FIT_LR = 3e-3
 STEP_SECONDS = 0.05  # of one step on that batch: fewer rows where it takes longer
-SAME = 1e-4  # of an output's largest value: rounding in another order stays below (1e-6 seen), a leak far above
+FEW = 8  # rows in the batches of checks that look at single rows
 FIT_SECONDS = 20.0  # for learning one batch: what takes longer is not judged
 
 
@@ -97,27 +103,44 @@ def _initial_loss(subject: _Subject) -> Iterator[Finding]:
         yield Finding("init-scale", "warning", message, evidence, "scale the last layer's initial weights down")
 
 
-def _batch_mixing(subject: _Subject) -> Iterator[Finding]:
-    """In evaluation mode a row's outputs move with its own inputs, and stay when all other rows are replaced.
+class _AsModel(nn.Module):
+    """A task's network as a program calls one: with the parts of a batch by name."""
 
-    All become copies of one: were they only put in another order, their mean would stay, and a leak of it unseen.
-    """
-    batch, row = subject.batch, len(subject.batch) // 2
-    own = torch.arange(len(batch), device=batch.index.device)
-    others = torch.full_like(own, row - 1)  # -1 of a single row is itself
-    own[row], others[row] = row - 1, row
-    before = subject.evaluated(batch)
-    for role, tensor in batch.inputs.items():
-        inputs = {**batch.inputs, role: tensor[own]}
-        differs = not torch.equal(tensor, inputs[role])
-        if differs and _moved(before, subject.evaluated(Batch(inputs, batch.targets, batch.index)), row) == 0:
-            message = f"the outputs do not depend on input {role!r}"
-            yield Finding("input-ignored", "error", message, {}, "use it, or leave it out")
-    moved = _moved(before, subject.evaluated(_rows(batch, others)), row)
-    if moved > SAME:
-        message = f"in evaluation mode a row's outputs depend on the other rows of its batch: they move by {moved:.2g}"
-        fix = "look for a view or reshape that mixes the batch dimension, or normalisation over it"
-        yield Finding("batch-mixing", "error", message, {"moved": moved}, fix)
+    def __init__(self, task: Task, network: nn.Module) -> None:
+        super().__init__()
+        self.task, self.network = task, network
+        self.sees_answers = type(task).forward is not Task.forward  # the answer so far, while it is trained
+
+    def forward(self, **parts: Tensor) -> dict[str, Tensor]:
+        index = next(iter(parts.values())).new_zeros(len(next(iter(parts.values()))), dtype=torch.int64)
+        return self.task.forward(self.network, Batch(_under("given.", parts), _under("answer.", parts), index))
+
+
+def _under(prefix: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in parts.items() if name.startswith(prefix)}
+
+
+def _any_network(subject: _Subject) -> Iterator[Finding]:
+    """Checks that hold for every program, made of this one."""
+    task, model = subject.task, _AsModel(subject.task, subject.model)
+
+    def parts(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        given = {f"given.{role}": tensor for role, tensor in batch.inputs.items()}
+        answers = {f"answer.{role}": tensor for role, tensor in batch.targets.items()}
+        return given | (answers if model.sees_answers else {}), given | answers
+
+    def loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        index = torch.zeros(len(next(iter(targets.values()))), dtype=torch.int64)
+        return task.loss(outputs, Batch(_under("given.", targets), _under("answer.", targets), index))
+
+    rows = torch.arange(min(FEW, len(subject.batch)), device=subject.batch.index.device)
+    batches = [parts(_rows(subject.batch, rows)), parts(_rows(subject.augmented, rows))]
+    lab = Lab(Program.of({"model": model, "loss": loss, "train": batches}))
+    for check in (learning.unregistered, learning.weights, learning.symmetry, dependence.batch_mixing):
+        yield from check(lab)
+    for finding in dependence.input_ignored(lab):
+        if finding.evidence["input"].startswith("given."):  # which part of the answer so far is seen, a task knows
+            yield replace(finding, message=finding.message.replace("'given.", "'"))
 
 
 def _time_leak(subject: _Subject) -> Iterator[Finding]:
@@ -173,15 +196,9 @@ def _rows(batch: Batch, rows: Tensor) -> Batch:
     return Batch(inputs, {role: tensor[rows] for role, tensor in batch.targets.items()}, batch.index[rows])
 
 
-def _moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor], row: int | None = None) -> float:
-    """The largest difference of two outputs (of one row), as a share of their largest value."""
-    moved = 0.0
-    for name, value in before.items():
-        pick = slice(None) if row is None else slice(row, row + 1)
-        first, second = value[pick].float(), after[name][pick].float()
-        if first.numel():
-            moved = max(moved, float((first - second).abs().max() / first.abs().max().clamp(min=1e-6)))
-    return moved
+def _moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """The largest difference of two outputs, as a share of their largest value."""
+    return max((difference(value.float(), after[name].float()) for name, value in before.items()), default=0.0)
 
 
 def _learning(subject: _Subject) -> Iterator[Finding]:
@@ -250,4 +267,4 @@ def _fit(subject: _Subject, batch: Batch, steps: int) -> _Fit:
     return _Fit(float(first.detach()), float(loss.detach()), done)
 
 
-CHECKS = (_input_scale, _initial_loss, _batch_mixing, _time_leak, _padding_leak, _learning)
+CHECKS = (_input_scale, _initial_loss, _any_network, _time_leak, _padding_leak, _learning)
