@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import audit, check, load_caffe, train
+    from .api import audit, check, load_caffe, load_onnx, train
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
@@ -26,6 +26,7 @@ __all__ = [
     "audit",
     "check",
     "load_caffe",
+    "load_onnx",
     "train",
 ]
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOMES = {
     "audit": "api",
     "check": "api",
     "load_caffe": "api",
+    "load_onnx": "api",
     "train": "api",
     "BadInput": "finding",
     "Finding": "finding",

@@ -13,8 +13,9 @@ from .run import Run
 
 if TYPE_CHECKING:
     from .design.caffe import CaffeNet
+    from .design.onnx import OnnxNet
 
-__all__ = ["audit", "check", "load_caffe", "train"]
+__all__ = ["audit", "check", "load_caffe", "load_onnx", "train"]
 
 Path_ = str | os.PathLike[str]
 
@@ -77,3 +78,16 @@ def load_caffe(
     from .design.caffe import load_caffe as load
 
     return load(definition, weights, shapes=shapes, phase=phase, stages=stages)
+
+
+def load_onnx(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> OnnxNet:
+    """A network from an ONNX file, as a module whose parameters are the file's floating-point tensors.
+
+    `shapes` says the sides of inputs that vary in the file; the number of rows varies in any case.
+
+    >>> net = load_onnx("net.onnx")  # doctest: +SKIP
+    >>> net(x)["logits"], net.tensors["relu"]  # doctest: +SKIP
+    """
+    from .design.onnx import load_onnx as load
+
+    return load(file, shapes=shapes)
