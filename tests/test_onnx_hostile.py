@@ -28,7 +28,7 @@ def _external(model: ModelProto) -> None:
 
 def _nested(model: ModelProto) -> None:
     graph = helper.make_graph([], "inner", [], [])
-    for _ in range(40):
+    for _ in range(20):
         graph = helper.make_graph([helper.make_node("If", ["x"], ["y"], then_branch=graph)], "g", [], [])
     model.graph.node.extend(graph.node)
 
@@ -88,11 +88,11 @@ def _refused(path: Path, content: bytes) -> None:
     with pytest.raises(BadInput) as caught:
         load_onnx(path)
     assert time.monotonic() - begun < 5
-    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4))
+@given(damage=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_file_is_read_or_refused(damage: list[tuple[float, int]], sound: bytes, tmp_path: Path) -> None:
     content = bytearray(sound)
     for place, value in damage:
