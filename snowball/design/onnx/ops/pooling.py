@@ -102,11 +102,12 @@ def resize(spec: Spec) -> nn.Module:
     where = spec.node.attributes.get("coordinate_transformation_mode", "asymmetric" if asymmetric else "half_pixel")
     rounding = spec.node.attributes.get("nearest_mode", "floor" if asymmetric else "round_prefer_floor")
     spec.only("axes", None, None, list(range(dims)), list(range(2, dims)))
-    spec.only("exclude_outside", 0, 0)
     spec.only("keep_aspect_ratio_policy", "stretch", "stretch")
     if dims not in _LINEAR or (mode == "cubic" and dims != 4):
         raise spec.node.wrong(f"{mode} over {dims} dimensions")
     antialias = spec.flag("antialias")
+    # PyTorch's wide windows leave out what lies beyond the border; its narrow ones repeat the border.
+    spec.only("exclude_outside", 0, int(antialias))
     only_sides = spec.node.attributes.get("axes") == list(range(2, dims))
     last = 1 if asymmetric else 2  # operands: x, scales before opset 11; x, region, scales, sizes since
     attribute = spec.node.attributes.get("scales")
