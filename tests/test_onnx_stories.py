@@ -49,6 +49,7 @@ def test_an_onnx_classifier_is_a_run_like_any_other(snowball: Any, tmp_path: Pat
     assert answer["confidence"] == pytest.approx(float(shares.max()), abs=1e-5)
     snowball("export", "run", "-o", "again.onnx")
     again = snowball("import", "again.onnx", "mean=0", "check=onnxruntime", "-o", "again")
+    assert [finding["check"] for finding in again["findings"]] == ["import-parity"]
     (same,) = snowball("predict", "again", "a.png")["predictions"]
     assert same["confidence"] == pytest.approx(answer["confidence"], abs=1e-5)
 
