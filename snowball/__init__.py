@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import audit, check, load_caffe, load_onnx, train
+    from .api import audit, check, load_caffe, load_keras, load_onnx, train
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
@@ -26,6 +26,7 @@ __all__ = [
     "audit",
     "check",
     "load_caffe",
+    "load_keras",
     "load_onnx",
     "train",
 ]
@@ -35,6 +36,7 @@ _HOMES = {
     "audit": "api",
     "check": "api",
     "load_caffe": "api",
+    "load_keras": "api",
     "load_onnx": "api",
     "train": "api",
     "BadInput": "finding",

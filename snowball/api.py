@@ -13,9 +13,10 @@ from .run import Run
 
 if TYPE_CHECKING:
     from .design.caffe import CaffeNet
+    from .design.keras.load import KerasNet
     from .design.onnx import OnnxNet
 
-__all__ = ["audit", "check", "load_caffe", "load_onnx", "train"]
+__all__ = ["audit", "check", "load_caffe", "load_keras", "load_onnx", "train"]
 
 Path_ = str | os.PathLike[str]
 
@@ -78,6 +79,20 @@ def load_caffe(
     from .design.caffe import load_caffe as load
 
     return load(definition, weights, shapes=shapes, phase=phase, stages=stages)
+
+
+def load_keras(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> KerasNet:
+    """A network of Keras from its .keras file, or its .h5 file of a whole model, as a module; without Keras.
+
+    `shapes` says the inputs' shapes, rows first, where the file leaves sides open and layers need to know them.
+
+    >>> net = load_keras("model.keras")  # doctest: +SKIP
+    >>> net(torch.zeros(1, 28, 28, 1))["dense"].shape  # doctest: +SKIP
+    torch.Size([1, 10])
+    """
+    from .design.keras.load import load_keras as load
+
+    return load(file, shapes=shapes)
 
 
 def load_onnx(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> OnnxNet:

@@ -33,8 +33,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/lips.md", "lips.onnx"),
         ("docs/audio.md", "tones.onnx"),
         ("docs/caffe.md", "net.onnx"),
-        ("docs/audio.md", "tones.onnx"),
-        ("docs/lips.md", "lips.onnx"),
+        ("docs/keras.md", "net.onnx"),
     ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,26 +1,20 @@
 """PyTorch's own files of weights, .pt and .pth: unpickled by torch's allow-list of types, in a process of its own.
 
-    python -m snowball.design.torch_file IN OUT
-
-The process has no sockets, limited memory and limited time; what it leaves is a safetensors file. There is no fallback
-to a loader that executes what a file says.
+There is no fallback to a loader that executes what a file says.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..finding import BadInput
+from .apart import read_apart
 
-__all__ = ["SUFFIXES", "read_torch_file"]
+__all__ = ["SUFFIXES", "read_torch_file", "write"]
 
 SUFFIXES = frozenset((".pt", ".pth", ".th", ".bin", ".ckpt"))
 SECONDS = 120
@@ -30,19 +24,14 @@ ROOM = 6 * 2**30  # address space beside the file's own: torch alone maps severa
 
 def read_torch_file(path: Path) -> dict[str, Tensor]:
     """name -> tensor. Raises BadInput with the reason; see NESTED for where in a checkpoint they are looked for."""
-    from safetensors.torch import load_file
+    return read_apart(__name__, path, SECONDS, ROOM + 4 * path.stat().st_size)[0]
 
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "tensors.safetensors"
-        command = [sys.executable, "-m", __name__, str(path), str(out)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            raise BadInput(f"{path}: not read within {SECONDS} s") from None
-        if done.returncode or not out.is_file():
-            reason = done.stderr.strip().splitlines()[-1:] or ["its reader was stopped"]
-            raise BadInput(f"{path}: {reason[0][:300]}")
-        return {name: tensor.clone() for name, tensor in load_file(out).items()}
+
+def write(source: Path, out: Path) -> None:
+    """The tensors of one file as another that needs no unpickling; called in a process of its own."""
+    from safetensors.torch import save_file
+
+    save_file(_read(source), out)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -60,27 +49,3 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise BadInput(f"no tensors in it; it holds {', '.join(str(key) for key in list(held)[:5])}")
     return {name: value.detach().contiguous().clone() for name, value in tensors.items()}
-
-
-def _main(source: Path, out: Path) -> int:
-    import resource
-    import socket
-
-    from safetensors.torch import save_file
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError("no network here")
-
-    socket.socket = refuse  # type: ignore[misc,assignment]
-    room = ROOM + 4 * source.stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    try:
-        save_file(_read(source), out)
-    except (BadInput, OSError, MemoryError) as error:
-        print(str(error) or type(error).__name__, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,69 @@
+"""Files that a library of C or an unpickler parses, read in a process of their own.
+
+    python -m snowball.design.apart MODULE IN OUT SECONDS ROOM
+
+MODULE has a function `write(source, out)` that reads a file and leaves a safetensors file, or raises BadInput. The
+process has no sockets, limited memory and limited time: what crashes or hangs there ends there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..finding import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["read_apart"]
+
+WAIT = 5  # seconds on the clock for one of the processor: other programs may have the machine
+
+
+def read_apart(module: str, path: Path, seconds: int, room: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """name -> tensor, and the texts beside them, of a file that `module` reads. Raises BadInput with the reason.
+
+    `seconds` of processor time and `room` bytes of address space are what the reading may take.
+    """
+    from safetensors import safe_open
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "tensors.safetensors"
+        command = [sys.executable, "-m", __name__, module, str(path), str(out), str(seconds), str(room)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * WAIT)
+        except subprocess.TimeoutExpired:
+            raise BadInput(f"{path}: not read within {seconds * WAIT} s") from None
+        if done.returncode or not out.is_file():
+            reason = done.stderr.strip().splitlines()[-1:] or ["its reader was stopped: damaged?"]
+            raise BadInput(f"{path}: {reason[0][:300]}")
+        with safe_open(out, "pt") as held:
+            return {name: held.get_tensor(name).clone() for name in held.keys()}, held.metadata() or {}  # noqa: SIM118
+
+
+def _main(module: str, source: Path, out: Path, seconds: int, room: int) -> int:
+    import resource
+    import socket
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError("no network here")
+
+    socket.socket = refuse  # type: ignore[misc,assignment]
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        import_module(module).write(source, out)
+    except (BadInput, OSError, MemoryError) as error:
+        print(str(error) or type(error).__name__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])))
