@@ -146,13 +146,13 @@ def _shapes(definition: Definition, own: Mapping[str, Any], asked: Mapping[str, 
         return input_shapes(definition, {})
     last = one.shape[1] not in (1, 3) and one.shape[3] in (1, 3)
     sides = one.shape[1:3] if last else one.shape[2:]
-    channels = one.shape[3] if last else one.shape[1]
-    size = asked.get("image.size") or (sides if None not in sides else own.get("size"))
+    own_channels = one.shape[3] if last else one.shape[1]
+    size: Any = asked.get("image.size") or (sides if None not in sides else own.get("size"))
     if size is None:
         raise BadInput(f"{definition.source}: does not say how large its pictures are: image.size=N says it")
     height, width = (size, size) if isinstance(size, int) else size
-    channels = channels or asked.get("image.channels") or own.get("channels") or 3
-    picture = int(channels), int(height), int(width)
+    channels = own_channels or int(asked.get("image.channels", own.get("channels", 3)))
+    picture = channels, int(height), int(width)
     return {name: (one.shape[0] or 1, *_sides(picture, channels_last=last))}
 
 

@@ -8,10 +8,10 @@ to say shapes; large whole ones are tables. A product by a matrix and the sum wi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .values import as_known
 __all__ = ["Definition", "Input", "pruned", "read_definition"]
 
 Shape = tuple[int, ...]
+Value = TypeVar("Value")
 OLDEST = 7  # opset: before it, broadcasting and batch normalisation were said otherwise
 MAX_CONSTANT = 1_024  # whole numbers; more are a table
 MAX_DIMENSIONS = 16
@@ -230,17 +231,19 @@ def pruned(definition: Definition, output: str) -> Definition:
         if wanted & set(node.outputs):
             kept.append(node)
             wanted |= {name for name in node.inputs if name}
-    parts = (definition.inputs, definition.constants, definition.weights, definition.tables)
-    inputs, constants, weights, tables = ({n: v for n, v in part.items() if n in wanted} for part in parts)  # type: ignore[attr-defined]
     return replace(
         definition,
         nodes=tuple(reversed(kept)),
         outputs=(output,),
-        inputs=inputs,
-        constants=constants,
-        weights=weights,
-        tables=tables,
+        inputs=_named(definition.inputs, wanted),
+        constants=_named(definition.constants, wanted),
+        weights=_named(definition.weights, wanted),
+        tables=_named(definition.tables, wanted),
     )
+
+
+def _named(values: Mapping[str, Value], names: Set[str]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _fused(definition: Definition) -> Definition:

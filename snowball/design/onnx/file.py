@@ -212,7 +212,7 @@ def _attribute(reader: Reader, start: int, end: int) -> tuple[str, Any]:
     if said and said not in ATTRIBUTE_TYPES:
         raise reader.wrong(start, f"attribute {name!r} is of type {said}: graphs inside of nodes are not read")
     kind = ATTRIBUTE_TYPES[said] if said else next(iter(values), "i")
-    empty = [] if kind in ("floats", "ints", "strings") else "" if kind == "s" else 0.0 if kind == "f" else 0
+    empty: Any = [] if kind in ("floats", "ints", "strings") else "" if kind == "s" else 0.0 if kind == "f" else 0
     if kind == "t" and "t" not in values:
         raise reader.wrong(start, f"attribute {name!r} is a tensor that is not there")
     return name, values.get(kind, empty)

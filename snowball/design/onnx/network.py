@@ -136,7 +136,7 @@ class OnnxGraph(nn.Module):
         step = Step(node, module, spec.taken)
         for number, kept in enumerate(is_weight):
             if kept and number not in spec.taken:
-                step.keep(number, torch.empty(operands[number].shape), learns=not first)
+                step.keep(number, torch.empty(self.definition.weights[node.inputs[number]]), learns=not first)
         return step
 
     def _note_rows(self, number: int, node: Node, values: Mapping[str, Any], flows: set[str]) -> None:

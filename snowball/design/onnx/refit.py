@@ -32,16 +32,18 @@ def for_any_rows(definition: Definition, numbers: Sequence[int]) -> Definition:
 
 def with_outputs(definition: Definition, old: int, new: int) -> Definition:
     """The definition whose last matrix of weights makes `new` numbers in place of `old`. Raises BadInput."""
-    matrices = [at for at, node in enumerate(definition.nodes) if _output_axis(definition, node) is not None]
-    if not matrices:
+    axes = [
+        (at, axis) for at, node in enumerate(definition.nodes) if (axis := _output_axis(definition, node)) is not None
+    ]
+    if not axes:
         raise BadInput(f"{definition.source}: no layer with a matrix of weights makes its answers")
-    last = definition.nodes[matrices[-1]]
-    axis = _output_axis(definition, last)
+    place, axis = axes[-1]
+    last = definition.nodes[place]
     if definition.weights[last.inputs[1]][axis] != old:
         raise last.wrong(f"makes {definition.weights[last.inputs[1]][axis]} numbers, the network answers with {old}")
     weights, constants = dict(definition.weights), dict(definition.constants)
-    earlier = {name for node in definition.nodes[: matrices[-1]] for name in node.inputs}
-    for node in definition.nodes[matrices[-1] :]:
+    earlier = {name for node in definition.nodes[:place] for name in node.inputs}
+    for node in definition.nodes[place:]:
         for name in node.inputs:
             if name in weights:
                 along = (axis,) if name == last.inputs[1] else range(len(weights[name]))

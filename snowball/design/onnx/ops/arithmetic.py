@@ -164,6 +164,7 @@ def cast(spec: Spec) -> nn.Module:
         to = 1 if floats or (isinstance(like, Tensor) and like.is_floating_point()) else 7
     else:
         to = spec.number("to")
+    number: Callable[[Any], Any]
     if to in (1, 10, 11, 16):
         dtype, number = torch.float32, _float
     elif to in (2, 3, 4, 5, 6, 7, 12, 13):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -165,15 +165,15 @@ def _nearest(x: Tensor, sides: Sequence[int], scales: Sequence[float] | None, wh
             at = at * (own - 1) / max(1, side - 1)
         else:
             raise ValueError(f"coordinate_transformation_mode {where} with nearest")
-        chosen = {
+        roundings: dict[str, Callable[[Tensor], Tensor]] = {
             "floor": torch.floor,
             "ceil": torch.ceil,
             "round_prefer_floor": lambda value: torch.ceil(value - 0.5),
             "round_prefer_ceil": lambda value: torch.floor(value + 0.5),
-        }.get(rounding)
-        if chosen is None:
+        }
+        if rounding not in roundings:
             raise ValueError(f"nearest_mode {rounding}")
-        x = x.index_select(axis, chosen(at).clamp(0, own - 1).long())
+        x = x.index_select(axis, roundings[rounding](at).clamp(0, own - 1).long())
     return x
 
 
