@@ -26,6 +26,7 @@ __all__ = ["Onnx", "OnnxScores"]
 OWN = "snowball"  # the key under which Snowball's own files hold their recipe and schema
 OWN_BYTES = 2**24  # of that text
 ROWS = 2  # that are answered at once, and singly, when a file was written for one
+MOST_HELD = 2**26  # numbers beside the weights while they are, 256 MiB: VGG at 512 x 512 holds as many
 CLOSE = 1e-3  # of the largest score: what sums in another order stay far below
 # What numbers pass through unchanged, and what may stand last in a classifier that has no softmax.
 PASSING = frozenset(("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Dropout"))
@@ -200,6 +201,8 @@ def _scores(
     scores = made.shapes[value]
     if len(scores) < 2 or scores[1] < 2 or any(side != 1 for side in scores[2:]):
         return None
+    if made.held * ROWS > MOST_HELD:
+        raise BadInput(f"{definition.source}: holds {made.held:,} numbers at once for one picture: too many to try it")
     made.allocate()
     made.load(stored, definition.source)
     network = OnnxScores(made, channels_last=channels_last).eval()

@@ -80,14 +80,17 @@ class OnnxGraph(nn.Module):
         self._constants = dict(definition.constants)
         _check_sizes(definition, self.inputs)
         with torch.device("meta"):
-            self._build()
+            values = self._build()
         self._done_with = _last_uses(definition)
+        self.held = _held(definition, values, self._done_with)
+        """Numbers that a run holds at once at most, for inputs of these shapes, beside the weights."""
 
     @property
     def steps(self) -> list[Step]:
         return [getattr(self, name) for name in self._names]
 
-    def _build(self) -> None:
+    def _build(self) -> dict[str, Any]:
+        """Every value of a run on the meta device."""
         definition = self.definition
         types = {name: getattr(torch, one.type) for name, one in definition.inputs.items()}
         values: dict[str, Any] = {name: torch.empty(side, dtype=types[name]) for name, side in self.inputs.items()}
@@ -121,6 +124,7 @@ class OnnxGraph(nn.Module):
                 count = sum(p.numel() for p in step.parameters())
                 self.rows.append(LayerRow(node.label, node.op, shapes, count))
         self.shapes = {name: tuple(values[name].shape) for name in definition.outputs}
+        return values
 
     def _step(self, node: Node, values: Mapping[str, Any], *, first: bool) -> Step:
         """The node's module; what stands before the first matrix belongs to the pictures' preparation: it rests."""
@@ -259,6 +263,17 @@ def _check_sizes(definition: Definition, inputs: Mapping[str, Sequence[int]]) ->
     count = sum(prod(shape) for shape in definition.weights.values())
     if count > MAX_WEIGHTS:
         raise BadInput(f"{definition.source}: {count:,} weights; {MAX_WEIGHTS:,} are possible")
+
+
+def _held(definition: Definition, values: Mapping[str, Any], done_with: Iterable[Iterable[str]]) -> int:
+    now = {name: values[name].numel() for name in definition.inputs}
+    most = sum(now.values())
+    for node, done in zip(definition.nodes, done_with, strict=True):
+        now |= {name: one.numel() for name in node.outputs if isinstance(one := values.get(name), Tensor)}
+        most = max(most, sum(now.values()))
+        for name in done:
+            now.pop(name, None)
+    return most
 
 
 def _last_uses(definition: Definition) -> list[list[str]]:
