@@ -40,7 +40,10 @@ class Source:
         return {key: value for key, value in self.values.items() if key in known}
 
     def onto(self, schema: Schema, task: type[Task], asked: Mapping[str, Any]) -> tuple[Schema, list[Finding]]:
-        """The schema with the source's preprocessing, and a finding for each role whose own was asked for."""
+        """The schema with the source's preprocessing, and a finding for each role whose own was asked for.
+
+        What only the source's state holds, such as the description of an imported network, comes along in any case.
+        """
         columns, findings = dict(schema.columns), []
         for role, key in task.given.items():
             kind, state = self.states.get(role, ("", {}))
@@ -54,6 +57,7 @@ class Source:
                     message = f"{', '.join(wanted)}: {role} is encoded otherwise than for {self.name}"
                     fix = "leave these keys to init, whose preprocessing travels with its weights"
                     findings.append(Finding("preprocessing-mismatch", "warning", message, _brief(differing), fix))
+                columns[role] = replace(columns[role], state={**state, **own})
                 continue
             columns[role] = replace(columns[role], state={**own, **state})
         return replace(schema, columns=columns), findings

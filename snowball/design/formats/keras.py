@@ -16,6 +16,7 @@ from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
 from ..keras.load import major
 from ..keras.network import KerasGraph, build_graph, input_shapes, said_shapes
+from ..keras.refit import for_pictures, with_outputs
 from ..keras.weights import load_weights
 from . import Format
 
@@ -75,6 +76,14 @@ class Keras(Format):
         graph.allocate()
         graph.take_softmax_off()
         return KerasScores(graph, str(description["layout"]), single=bool(description["single"]))
+
+    @classmethod
+    def refit(
+        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
+    ) -> Mapping[str, Any]:
+        fitted = for_pictures(description, picture)
+        own = int(description["num_classes"])
+        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
 
 
 def _names(model: Model) -> Sequence[str]:
