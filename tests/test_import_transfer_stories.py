@@ -17,7 +17,7 @@ from snowball.storage import read_tensors
 
 from . import test_import_stories, test_keras_stories, test_onnx_stories
 
-QUICK = ["train.batch_size=16", "augment.name=none", "optim.lr=0.01"]
+QUICK = ["train.batch_size=16", "augment.name=none", "optim.lr=0.03"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def imported(snowball: Any, folder: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["caffe", "keras", "onnx"])
 def test_an_imported_network_learns_other_labels(snowball: Any, tmp_path: Path, shades: Path, form: str) -> None:
     imported(snowball, tmp_path, form)
-    done = snowball("train", shades, "init=base", "epochs=12", "-o", "tuned", *QUICK)
+    done = snowball("train", shades, "init=base", "transfer.norm=frozen", "epochs=40", "-o", "tuned", *QUICK)
     found = {finding["check"]: finding for finding in done["findings"]}
     assert found["weights-loaded"]["evidence"]["share"] == 1.0
     assert len(found["weights-loaded"]["evidence"]["mismatched"]) == 2, "the matrix and the bias of a new head"

@@ -53,8 +53,13 @@ def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
         parts = {id(model.get_submodule(part)) for part in head}
         return [module for module in backbone if not any(id(child) in parts for child in module.modules())]
     if asked.norm == "frozen":
-        return [module for module in backbone if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        return [module for module in backbone if _keeps_statistics(module)]
     return []
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    """Whether it is a BatchNorm, PyTorch's or of an imported network: a layer with floating-point buffers of its own."""
+    return not list(module.children()) and any(buffer.is_floating_point() for buffer in module.buffers())
 
 
 def _within(name: str, head: Sequence[str]) -> bool:
