@@ -59,7 +59,7 @@ def test_adapters_learn_and_are_merged(snowball: Any, texts: None) -> None:
 def test_a_network_begins_as_it_was_and_merges_to_what_it_computes(texts: None) -> None:
     run = Run("moods")
     task = run.task_type(run.recipe.replace({"transfer.init": "moods", "transfer.name": "adapters"}), run.schema)
-    model, tokens = run.model().eval(), torch.randint(1, 20, (3, 7))
+    model, tokens = run.model().eval(), torch.randint(1, 20, (3, 4))
     before = model(text=tokens)["logits"]
     adapt(task, model)
     assert torch.equal(model(text=tokens)["logits"], before)
@@ -68,9 +68,9 @@ def test_a_network_begins_as_it_was_and_merges_to_what_it_computes(texts: None) 
     for name, parameter in model.named_parameters():
         if name.endswith(".b"):
             nn.init.normal_(parameter)
-    moved, whole = model(text=tokens)["logits"], merged(model)
+    moved, whole = model(text=tokens)["logits"], run.model().eval()
+    whole.load_state_dict(merged(model))
     assert not torch.allclose(moved, before) and torch.allclose(whole(text=tokens)["logits"], moved, atol=1e-6)
-    assert set(whole.state_dict()) == set(run.model().state_dict())
 
 
 def test_a_stopped_training_of_adapters_goes_on_to_the_same_bits(texts: None) -> None:
@@ -92,7 +92,7 @@ def test_a_timm_vit_takes_adapters_and_a_convolutional_network_none(snowball: An
         for number in range(10):
             pixels = random.integers(level - 30, level + 30, (14, 14, 1)).astype(np.uint8)
             Image.fromarray(pixels[:, :, 0]).save(tmp_path / "shades" / label / f"{number}.png")
-    keys = ("epochs=1", "preflight=false", "train.steps=2", "image.size=14")
+    keys = ("epochs=1", "preflight=false", "train.steps=1", "image.size=14")
     snowball("train", tmp_path / "shades", "model=vit_tiny", *keys, "-o", "vit")
     done = snowball("train", tmp_path / "shades", "init=vit", "transfer=adapters", *keys, "-o", "small")
     said = next(finding for finding in done["findings"] if finding["check"] == "adapters")["evidence"]

@@ -54,7 +54,7 @@ def import_run(
     run = Run.create(output, recipe, schema, environment(torch.device("cpu")))
     found = [*imported.findings, *_parity(differences, str(section.check))]
     display.findings("import", found, run.recipe.waive)
-    run.save_model(model)
+    run.save_model(model.state_dict())
     run.gate("import", found)
     run.seal()
     _show_next(display, run)

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA; Hu et al., 2021, arXiv 2106.09685): a network rests, and small additions to its matrices learn.
+"""Low-rank adapters (LoRA; Hu et al., 2021, arXiv 2106.09685): a network rests, small additions to its matrices learn.
 
 Shapes: M x N a matrix of weights, R the rank. W (M, N) becomes W + 16 / R * B A, with B (M, R) zero at first, so that
 training begins at the network as it was.
@@ -6,7 +6,6 @@ training begins at the network as it was.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -112,13 +111,15 @@ def is_adapted(model: nn.Module) -> bool:
     return any(isinstance(module, LowRank) for module in model.modules())
 
 
-def merged(model: nn.Module) -> nn.Module:
-    """The network with its adapters added to its matrices, as a copy; itself where it has none."""
-    if not is_adapted(model):
-        return model
-    whole = copy.deepcopy(model)
-    for module in list(whole.modules()):
-        for name in NAMES:
-            if parametrize.is_parametrized(module, name):
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return whole
+@torch.no_grad()
+def merged(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of the network without adapters that computes the same, by the names that it has."""
+    held: dict[str, Tensor] = model.state_dict()
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        for key in NAMES:
+            if parametrize.is_parametrized(module, key):
+                inside = f"{prefix}parametrizations.{key}."
+                held = {own: value for own, value in held.items() if not own.startswith(inside)}
+                held[f"{prefix}{key}"] = getattr(module, key)
+    return held

@@ -60,7 +60,7 @@ def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
 
 
 def _keeps_statistics(module: nn.Module) -> bool:
-    """Whether it is a BatchNorm, PyTorch's or of an imported network: a layer with floating-point buffers of its own."""
+    """Whether it is a BatchNorm, of PyTorch or of an imported network: a layer with floating-point buffers."""
     return not list(module.children()) and any(buffer.is_floating_point() for buffer in module.buffers())
 
 
