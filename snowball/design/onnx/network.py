@@ -266,7 +266,7 @@ def _check_sizes(definition: Definition, inputs: Mapping[str, Sequence[int]]) ->
 
 
 def _held(definition: Definition, values: Mapping[str, Any], done_with: Iterable[Iterable[str]]) -> int:
-    now = {name: values[name].numel() for name in definition.inputs}
+    now: dict[str, int] = {name: values[name].numel() for name in definition.inputs}
     most = sum(now.values())
     for node, done in zip(definition.nodes, done_with, strict=True):
         now |= {name: one.numel() for name in node.outputs if isinstance(one := values.get(name), Tensor)}
