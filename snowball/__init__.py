@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import audit, check, load_caffe, load_keras, train
+    from .api import audit, check, load_caffe, load_keras, load_onnx, train
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "load_caffe",
     "load_keras",
+    "load_onnx",
     "train",
 ]
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "check": "api",
     "load_caffe": "api",
     "load_keras": "api",
+    "load_onnx": "api",
     "train": "api",
     "BadInput": "finding",
     "Finding": "finding",

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from .design.caffe import CaffeNet
     from .design.keras.load import KerasNet
+    from .design.onnx import OnnxNet
 
-__all__ = ["audit", "check", "load_caffe", "load_keras", "train"]
+__all__ = ["audit", "check", "load_caffe", "load_keras", "load_onnx", "train"]
 
 Path_ = str | os.PathLike[str]
 
@@ -123,5 +124,18 @@ def load_keras(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None
     torch.Size([1, 10])
     """
     from .design.keras.load import load_keras as load
+
+    return load(file, shapes=shapes)
+
+
+def load_onnx(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> OnnxNet:
+    """A network from an ONNX file, as a module whose parameters are the file's floating-point tensors.
+
+    `shapes` says the sides of inputs that vary in the file; the number of rows varies in any case.
+
+    >>> net = load_onnx("net.onnx")  # doctest: +SKIP
+    >>> net(x)["logits"], net.tensors["relu"]  # doctest: +SKIP
+    """
+    from .design.onnx import load_onnx as load
 
     return load(file, shapes=shapes)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field
 
-from .finding import Finding
+from .finding import BadInput, Finding
 from .recipe import Section
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Difference", "ImportSection", "Imported", "LayerRow", "Scores"]
+__all__ = ["Difference", "ImportSection", "Imported", "LayerRow", "Scores", "per_channel", "relative_difference"]
 
 
 class ImportSection(Section):
@@ -28,8 +29,25 @@ class ImportSection(Section):
     """What is taken from each pixel: one number, one a channel in the network's order (`104,117,123`), or a file."""
     scale: float | None = Field(None, gt=0)
     """What pixels in 0..255 are multiplied with after the mean was taken off. Default: what the file says, else 1."""
+    std: str | float | None = None
+    """What pixels are divided by after that: one number, or one a channel. Default: 1."""
     check: str | None = None
-    """Another implementation to compare every layer with, e.g. `opencv` for Caffe's files."""
+    """Another implementation to compare every layer with: `opencv` for Caffe's files, `onnxruntime` for ONNX's."""
+
+
+def per_channel(key: str, said: str | float, channels: int) -> list[float]:
+    """`104,117,123`, or one number for all channels, as a number for each. Raises BadInput, naming the key.
+
+    >>> per_channel("mean", "1,2,3", 3), per_channel("std", 2.0, 3)
+    ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    """
+    try:
+        numbers = [float(part) for part in str(said).split(",")]
+    except ValueError:
+        raise BadInput(f"{key}={said}: a number, or one a channel, e.g. 104,117,123, would be right") from None
+    if len(numbers) not in (1, channels) or not np.isfinite(numbers).all() or (key == "std" and min(numbers) <= 0):
+        raise BadInput(f"{key}={said}: {len(numbers)} numbers for {channels} channels")
+    return numbers * (channels // len(numbers))
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,20 @@ class Difference:
         return {"layer": self.layer, "blob": self.blob, "difference": self.relative}
 
 
+def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference as a share of the largest number of `theirs`; infinite for other shapes.
+
+    >>> relative_difference(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    0.5
+    """
+    if ours.size != theirs.size:
+        return float("inf")
+    if not ours.size:
+        return 0.0
+    apart = np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()
+    return float(apart / max(np.abs(theirs).max(), 1e-12))
+
+
 @dataclass(frozen=True)
 class Scores:
     """A network from one picture to a score for each class, before any softmax: what a classifier is made of."""
@@ -75,6 +107,8 @@ class Scores:
     """Of each channel, divided by then."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Values of the recipe that follow from where the network comes from, such as the order of its channels."""
+    labels: Sequence[str] | None = None
+    """The names of the classes, where the files say them."""
 
 
 @dataclass(frozen=True)

@@ -166,15 +166,18 @@ class TransferSection(Section):
 
     key = "transfer"
 
-    name: Literal["finetune", "features", "full"] = "finetune"
+    name: Literal["finetune", "features", "adapters", "full"] = "finetune"
     """`finetune`: what is below the head learns more slowly. `features`: it rests, in evaluation mode, and what it
-    makes of the rows is computed once where the head comes last, without augmentation. `full`: all learns alike."""
+    makes of the rows is computed once where the head comes last, without augmentation. `adapters`: it rests, and
+    low-rank additions to its matrices learn, which are added in when weights are kept. `full`: all learns alike."""
     init: str | None = None
     """A run folder, a file (.safetensors, .pt, .pth) or `timm:NAME`. A run's preprocessing comes with its weights."""
     lower: float = Field(0.1, gt=0, le=1)
     """`finetune`: the share of the learning rate at the network's first stage; it rises to 1 at the head."""
     unfreeze: float = Field(0.0, ge=0)
     """`finetune`: epochs after which the last stage below the head begins to learn; each earlier one as much later."""
+    rank: int = Field(8, ge=1, le=4096)
+    """`adapters`: the rank of the additions (LoRA's r); each learns rank x (rows + columns) numbers."""
     norm: Literal["train", "frozen"] = "train"
     """Whether BatchNorm below the head learns statistics of the new data, or keeps those it came with."""
 

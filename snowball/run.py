@@ -27,7 +27,7 @@ from .storage import file_digest, read_json, read_tensors, tensor_digests, write
 from .task import Control, Task
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .deploy.export import Export
     from .evaluate import Evaluation
@@ -123,9 +123,9 @@ class Run:
             control.network.eval()
         return control
 
-    def save_model(self, model: nn.Module, folder: Path | None = None) -> None:
-        """Keep the best weights, in the run's own folder or in one of its folders."""
-        write_tensors((folder or self.path) / "model.safetensors", model.state_dict())
+    def save_model(self, weights: Mapping[str, Tensor], folder: Path | None = None) -> None:
+        """Keep the best weights, by the names of `model()`'s, in the run's own folder or in one of its folders."""
+        write_tensors((folder or self.path) / "model.safetensors", weights)
 
     def log(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""

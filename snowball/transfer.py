@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .schema import Schema
     from .task import Task
 
-__all__ = ["BACKBONE", "Source", "load_weights", "read_source"]
+__all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source"]
 
 BACKBONE = 0.9  # of a backbone's numbers that have to be loaded: less is a network of another make
 TIMM = "timm:"
@@ -40,7 +40,10 @@ class Source:
         return {key: value for key, value in self.values.items() if key in known}
 
     def onto(self, schema: Schema, task: type[Task], asked: Mapping[str, Any]) -> tuple[Schema, list[Finding]]:
-        """The schema with the source's preprocessing, and a finding for each role whose own was asked for."""
+        """The schema with the source's preprocessing, and a finding for each role whose own was asked for.
+
+        What only the source's state holds, such as the description of an imported network, comes along in any case.
+        """
         columns, findings = dict(schema.columns), []
         for role, key in task.given.items():
             kind, state = self.states.get(role, ("", {}))
@@ -54,6 +57,7 @@ class Source:
                     message = f"{', '.join(wanted)}: {role} is encoded otherwise than for {self.name}"
                     fix = "leave these keys to init, whose preprocessing travels with its weights"
                     findings.append(Finding("preprocessing-mismatch", "warning", message, _brief(differing), fix))
+                columns[role] = replace(columns[role], state={**state, **own})
                 continue
             columns[role] = replace(columns[role], state={**own, **state})
         return replace(schema, columns=columns), findings
@@ -145,7 +149,7 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
     such as the `module.` of a network that was trained on several GPUs, or the name under which a backbone stands here.
     """
     own, theirs = model.state_dict(), dict(source.tensors())
-    renamed = _renamed(own, theirs)
+    renamed = named_alike(own, theirs)
     loaded = {name: theirs[other] for name, other in renamed.items() if theirs[other].shape == own[name].shape}
     model.load_state_dict(loaded, strict=False)
     mismatched = {name: [list(own[name].shape), list(theirs[renamed[name]].shape)] for name in renamed.keys() - loaded}
@@ -156,7 +160,9 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
     share = sum(backbone[name] for name in loaded if name in backbone) / max(1, sum(backbone.values()))
     message = f"{source.name}: {share:.1%} of the backbone's numbers are loaded ({len(loaded)} tensors)"
     message += _listed("; new", new) + _listed("; of another shape", sorted(mismatched))
-    evidence = {"share": share, "loaded": sorted(loaded), "new": new, "mismatched": mismatched}
+    unused = sorted(theirs.keys() - set(renamed.values()))
+    message += _listed("; not taken up", unused)
+    evidence = {"share": share, "loaded": sorted(loaded), "new": new, "mismatched": mismatched, "unused": unused}
     if share < BACKBONE:
         fix = "name the network that these weights are of: model=NAME"
         return Finding("weights-missing", "error", message, evidence, fix)
@@ -169,7 +175,7 @@ def _listed(words: str, names: list[str]) -> str:
     return f"{words}: {', '.join(names[:SHOWN])}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def _renamed(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, str]:
+def named_alike(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, str]:
     """Own name -> their name, under the change of prefix by which the most tensors fit."""
     best: dict[str, str] = {}
     most = -1

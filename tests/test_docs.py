@@ -35,6 +35,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/caffe.md", "net.onnx"),
         ("docs/keras.md", "net.onnx"),
         ("docs/checks.md", "training.py"),
+        ("docs/onnx.md", "net.onnx"),
     ],
 )
 def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     columns = {"image": ColumnSchema("image", "image", image), "label": ColumnSchema("label", "label", label)}
     run = Run.create(tmp_path_factory.mktemp("serve") / "digits-001", recipe, Schema(task_type.name, columns), {})
     model = run.task().model().eval()
-    run.save_model(model)
+    run.save_model(model.state_dict())
     example = (torch.zeros(1, 1, 8, 8, dtype=torch.uint8),)
     weights = file_digest(run.path / "model.safetensors")
     (run.path / "model.onnx").write_bytes(_to_onnx(run.task(), _WholeModel(run.task(), model).eval(), example, weights))

@@ -54,7 +54,7 @@ def import_run(
     run = Run.create(output, recipe, schema, environment(torch.device("cpu")))
     found = [*imported.findings, *_parity(differences, str(section.check))]
     display.findings("import", found, run.recipe.waive)
-    run.save_model(model)
+    run.save_model(model.state_dict())
     run.gate("import", found)
     run.seal()
     _show_next(display, run)
@@ -74,6 +74,8 @@ def _adopt(imported: Imported, section: ImportSection, values: Mapping[str, Any]
     """The first task that takes the network, as a recipe, a schema, and its model with the network's weights."""
     if imported.scores is not None:
         labels = read_labels(section.labels, imported.scores.num_classes)
+        if section.labels is None and len(imported.scores.labels or ()) == imported.scores.num_classes:
+            labels = [str(label) for label in imported.scores.labels or ()]
         for task in tasks().values():
             adopted = task.adopt(imported.scores, values, labels)
             if adopted is None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..design.formats import imported_network
+from ..design.formats import described, imported_network
 from ..design.image import ImageNetwork, ImageShape, image_body, network_lines
 from ..finding import BadInput
 from ..imported import Scores
@@ -78,7 +78,7 @@ class ImageClassification(Task):
             raise BadInput(f"image.short_side={section.short_side}: the network sees {height} x {width} pixels of it")
         shape = {"height": height, "width": width, "channels": channels, "mean": scores.mean, "std": scores.std}
         columns = {
-            "image": ColumnSchema("image", "image", {**shape, IMPORTED: dict(scores.description)}),
+            "image": ColumnSchema("image", "image", {**shape, IMPORTED: described(scores)}),
             # How often each class stood in the training rows is not known: the constant answer knows as little.
             "label": ColumnSchema("label", "label", {"labels": list(labels), "counts": [1] * len(labels)}),
         }
@@ -88,7 +88,9 @@ class ImageClassification(Task):
         image = self.kinds["image"].state
         asked = self.recipe.model
         if asked.name == IMPORTED:
-            return ImageNetwork(imported_network(image.get(IMPORTED, {})), image["mean"], image["std"])
+            picture = image["channels"], image["height"], image["width"]
+            body = imported_network(image.get(IMPORTED, {}), picture, self.answer_kind.num_outputs)
+            return ImageNetwork(body, image["mean"], image["std"])
         shape = ImageShape(
             image["channels"], image["height"], image["width"], self.answer_kind.num_outputs, asked.dropout
         )

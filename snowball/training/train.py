@@ -23,6 +23,7 @@ from ..recipe import Recipe
 from ..run import CONTROL, Run
 from ..storage import write_bytes
 from ..task import Task
+from .adapters import adapt, merged
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from .loop import Trainer, as_rows, seed_everything, tensors_under, training_rows
 from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
@@ -76,6 +77,7 @@ def train(
             found = preflight(task, model, encoded, splits["train"])
             display.findings("pre-flight", found, run.recipe.waive)
             run.gate("preflight", found)
+    adapt(task, model)
     resumed = load_checkpoint(checkpoint) if checkpoint is not None else None
     if resumed is not None:
         model.load_state_dict(tensors_under("model/", resumed[0]))
@@ -216,7 +218,7 @@ class _Recorder:
             self._display.describe(f"epoch {row['epoch'] + 1} loss {row['loss']:.4f}")
 
     def improved(self, trainer: Trainer) -> None:
-        self._run.save_model(trainer.best_model, self._folder)
+        self._run.save_model(merged(trainer.best_model), self._folder)
 
     def stopping(self) -> bool:
         return bool(self.signal)

@@ -18,6 +18,7 @@ from ..kind import Batch
 from ..rng import SampleRandom
 from ..task import Task
 from ..transfer import load_weights, read_source
+from .adapters import is_adapted, note_adapters
 
 __all__ = ["LearningPart", "begin", "cache_features", "learning_parts", "resting_modules"]
 
@@ -37,7 +38,8 @@ class LearningPart:
 def begin(task: Task, model: nn.Module) -> list[Finding]:
     """Load the weights that the recipe names into a new network, and say what was loaded."""
     init = task.recipe.transfer.init
-    return task.begin(model) + ([load_weights(model, task.head(model), read_source(init))] if init else [])
+    found = task.begin(model) + ([load_weights(model, task.head(model), read_source(init))] if init else [])
+    return [*found, note_adapters(task, model)] if init and task.recipe.transfer.name == "adapters" else found
 
 
 def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
@@ -52,9 +54,14 @@ def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
             parameter.requires_grad_(_within(name, head))
         parts = {id(model.get_submodule(part)) for part in head}
         return [module for module in backbone if not any(id(child) in parts for child in module.modules())]
-    if asked.norm == "frozen":
-        return [module for module in backbone if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if asked.norm == "frozen" or is_adapted(model):
+        return [module for module in backbone if _keeps_statistics(module)]
     return []
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    """Whether it is a BatchNorm, of PyTorch or of an imported network: a layer with floating-point buffers."""
+    return not list(module.children()) and any(buffer.is_floating_point() for buffer in module.buffers())
 
 
 def _within(name: str, head: Sequence[str]) -> bool:

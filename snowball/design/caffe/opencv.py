@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ...finding import BadInput, brief
-from ...imported import Difference
+from ...imported import Difference, relative_difference
 from .network import CaffeGraph
 from .registry import Layer
 
-__all__ = ["compare_with_opencv", "relative_difference"]
+__all__ = ["compare_with_opencv"]
 
 _FINDS = "DetectionOutput"
 
@@ -79,17 +79,3 @@ def _found(rows: np.ndarray) -> np.ndarray:
     found = rows[0, 0][rows[0, 0].any(1)]
     ordered: np.ndarray = found[np.lexsort((-found[:, 2], found[:, 1], found[:, 0]))]
     return ordered[None, None]
-
-
-def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference as a share of the largest number of `theirs`; infinite for other shapes.
-
-    >>> relative_difference(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
-    0.5
-    """
-    if ours.size != theirs.size:
-        return float("inf")
-    if not ours.size:
-        return 0.0
-    apart = np.abs(ours.reshape(-1).astype(np.float64) - theirs.reshape(-1)).max()
-    return float(apart / max(np.abs(theirs).max(), 1e-12))

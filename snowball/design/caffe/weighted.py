@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..apply import Apply
+
 __all__ = ["Apply", "Weighted", "fill"]
 
 
@@ -37,17 +39,6 @@ class Weighted(nn.Module):
         """New random weights as the layer's fillers say."""
         for name in self.blobs:
             fill(getattr(self, name), self._fillers.get(name, {}))
-
-
-class Apply(nn.Module):
-    """A function of a layer's bottoms that has no weights."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self._function = function
-
-    def forward(self, *bottoms: Tensor) -> Any:
-        return self._function(*bottoms)
 
 
 def fill(weights: Tensor, said: Mapping[str, Any]) -> None:

@@ -6,23 +6,22 @@ made of it, and numbers stay where they are in the file until they are asked for
 
 from __future__ import annotations
 
-import mmap
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ...finding import BadInput
+from ..protobuf import EIGHT_BYTES, FOUR_BYTES, Reader, open_reader, signed
 
 __all__ = ["MAX_NUMBERS", "Blob", "read_blob", "read_weights"]
 
 MAX_NUMBERS = 2**29  # of a blob: what protocol buffers can hold at all, 2 GiB of float32
 MAX_LAYERS = 10_000
-MAX_FIELDS = 300_000  # of a file; the largest published network has 5,000, and each takes 2 microseconds
+KIND = "Caffe's weights"
 MAX_BLOBS = 1_000  # of a layer
 MAX_DIMENSIONS = 32  # as in Caffe
 
@@ -33,7 +32,6 @@ LAYER_V1 = {4: "name", 6: "blobs", 1: "layer"}
 LAYER_V0 = {1: "name", 50: "blobs"}
 BLOB = {1: "num", 2: "channels", 3: "height", 4: "width", 5: "data", 7: "shape", 8: "double_data"}
 SHAPE = {1: "dim"}
-VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -49,94 +47,12 @@ class Blob:
         return np.array(self.numbers, dtype=np.float32).reshape(self.shape)
 
 
-class _Field(NamedTuple):
-    number: int
-    wire_type: int
-    start: int
-    end: int
-    value: int
-    """Of a VARINT."""
-
-
-class _Reader:
-    """The fields of one message in a file, one after another."""
-
-    def __init__(self, source: str, data: bytes | mmap.mmap) -> None:
-        self.source = source
-        self.data = data
-        self._fields = 0
-
-    def fields(self, start: int, end: int) -> Iterator[_Field]:
-        position = start
-        while position < end:
-            self._fields += 1
-            if self._fields > MAX_FIELDS:
-                raise self.wrong(position, f"more than {MAX_FIELDS:,} fields")
-            tag, position = self.varint(position, end)
-            number, wire_type = tag >> 3, tag & 7
-            if number == 0 or number >= 2**29:
-                raise self.wrong(position, f"a field of number {number}")
-            value, begun = 0, position
-            if wire_type == VARINT:
-                value, position = self.varint(position, end)
-            elif wire_type == EIGHT_BYTES:
-                position += 8
-            elif wire_type == FOUR_BYTES:
-                position += 4
-            elif wire_type == BYTES:
-                length, begun = self.varint(position, end)
-                position = begun + length
-            else:
-                raise self.wrong(position, f"a field of wire type {wire_type}")
-            if position > end:
-                raise self.wrong(begun, f"a field claims {position - begun:,} bytes where {end - begun:,} are left")
-            yield _Field(number, wire_type, begun, position, value)
-
-    def varint(self, position: int, end: int) -> tuple[int, int]:
-        value = shift = 0
-        while position < end and shift < 70:
-            byte = self.data[position]
-            position += 1
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value & (2**64 - 1), position
-            shift += 7
-        raise self.wrong(position, "a number that does not end")
-
-    def wrong(self, position: int, what: str) -> BadInput:
-        return BadInput(f"{self.source}: not Caffe's weights, or damaged: byte {position:,}: {what}")
-
-    def inner(self, field: _Field, what: str) -> tuple[int, int]:
-        if field.wire_type != BYTES:
-            raise self.wrong(field.start, f"{what} is of wire type {field.wire_type}")
-        return field.start, field.end
-
-    def text(self, field: _Field) -> str:
-        start, end = self.inner(field, "a name")
-        if end - start > 1000:
-            raise self.wrong(start, f"a name of {end - start:,} bytes")
-        return bytes(self.data[start:end]).decode("utf-8", errors="replace")
-
-
-def _open(path: Path) -> _Reader:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            if size >= 2**31:
-                raise BadInput(f"{path}: {size:,} bytes: a protocol buffer holds less than 2,147,483,648")
-            if not size:
-                raise BadInput(f"{path}: zero bytes")
-            return _Reader(str(path), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
 def read_weights(path: Path) -> dict[str, list[Blob]]:
     """Layer name -> its blobs, of a .caffemodel in any of Caffe's three generations. Layers without blobs are left out.
 
     Raises BadInput for what is truncated, altered or not that.
     """
-    reader = _open(path)
+    reader = open_reader(path, KIND)
     found: dict[str, list[Blob]] = {}
     layers = 0
     for field in reader.fields(0, len(reader.data)):
@@ -157,7 +73,7 @@ def read_weights(path: Path) -> dict[str, list[Blob]]:
     return found
 
 
-def _layer(reader: _Reader, start: int, end: int, known: dict[int, str]) -> tuple[str, list[Blob]]:
+def _layer(reader: Reader, start: int, end: int, known: dict[int, str]) -> tuple[str, list[Blob]]:
     name = ""
     blobs: list[Blob] = []
     for field in reader.fields(start, end):
@@ -176,11 +92,11 @@ def _layer(reader: _Reader, start: int, end: int, known: dict[int, str]) -> tupl
 
 def read_blob(path: Path) -> Blob:
     """The one blob of a .binaryproto, such as a mean picture."""
-    reader = _open(path)
+    reader = open_reader(path, KIND)
     return _blob(reader, 0, len(reader.data))
 
 
-def _blob(reader: _Reader, start: int, end: int) -> Blob:
+def _blob(reader: Reader, start: int, end: int) -> Blob:
     legacy = {"num": 1, "channels": 1, "height": 1, "width": 1}
     said: list[int] | None = None
     parts: list[np.ndarray] = []
@@ -189,7 +105,7 @@ def _blob(reader: _Reader, start: int, end: int) -> Blob:
     for field in reader.fields(start, end):
         kind = BLOB.get(field.number)
         if kind in legacy:
-            legacy[kind] = _signed(field.value)
+            legacy[kind] = signed(field.value)
             is_legacy = True
         elif kind == "shape":
             said = _dimensions(reader, *reader.inner(field, "a shape"))
@@ -216,25 +132,14 @@ def _blob(reader: _Reader, start: int, end: int) -> Blob:
     return Blob(shape, numbers, said is None)
 
 
-def _dimensions(reader: _Reader, start: int, end: int) -> list[int]:
+def _dimensions(reader: Reader, start: int, end: int) -> list[int]:
     found: list[int] = []
     for field in reader.fields(start, end):
-        if SHAPE.get(field.number) != "dim":
-            continue
-        if field.wire_type == VARINT:
-            found.append(_signed(field.value))
-            continue
-        position, last = reader.inner(field, "a shape")
-        while position < last and len(found) <= MAX_DIMENSIONS:
-            value, position = reader.varint(position, last)
-            found.append(_signed(value))
-    if len(found) > MAX_DIMENSIONS:
-        raise reader.wrong(start, f"a blob of more than {MAX_DIMENSIONS} dimensions")
+        if SHAPE.get(field.number) == "dim":
+            found += islice(reader.integers(field, "a shape"), MAX_DIMENSIONS + 1)
+        if len(found) > MAX_DIMENSIONS:
+            raise reader.wrong(start, f"a blob of more than {MAX_DIMENSIONS} dimensions")
     return found
-
-
-def _signed(value: int) -> int:
-    return value - 2**64 if value >= 2**63 else value
 
 
 def _shown(shape: tuple[int, ...]) -> str:

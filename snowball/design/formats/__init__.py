@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ...finding import BadInput
-from ...imported import Difference, Imported, ImportSection
+from ...imported import Difference, Imported, ImportSection, Scores
 
-__all__ = ["Format", "choose_format", "formats", "imported_network"]
+__all__ = ["Format", "choose_format", "described", "formats", "imported_network"]
 
 
 class Format(ABC):
@@ -42,6 +42,16 @@ class Format(ABC):
     @abstractmethod
     def network(cls, description: Mapping[str, Any]) -> nn.Module:
         """The network that was described, with weights to be loaded."""
+
+    @classmethod
+    def refit(
+        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
+    ) -> Mapping[str, Any]:
+        """The description of the same network for pictures (C, H, W) of another size, or other answers.
+
+        Its weights are those of before where the shapes still fit. Raises BadInput where there is no such network.
+        """
+        raise BadInput(f"networks of {cls.key} are not fitted to other pictures or answers than they were made for")
 
     @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
@@ -69,12 +79,23 @@ def choose_format(files: Sequence[Path]) -> type[Format]:
     raise BadInput(f"{', '.join(map(str, files))}: not files of a network that can be read. Known are {readers}")
 
 
-def imported_network(description: Mapping[str, Any]) -> nn.Module:
-    """The network of a run that was imported, from the description in its schema."""
+def described(scores: Scores) -> dict[str, Any]:
+    """What a run keeps of an imported classifier, for `imported_network`."""
+    return {**scores.description, "picture": list(scores.picture), "num_classes": scores.num_classes}
+
+
+def imported_network(description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The network of a run that was imported, from the description in its schema.
+
+    (B, C, H, W) to (B, num_classes); fitted to `picture`, which is C, H, W, and to `num_classes` where they are others
+    than it was made for.
+    """
     key = description.get("format")
     if key not in formats():
         raise BadInput(f"the run's network is of format {key!r}, not one of {', '.join(formats())}")
     try:
+        if (tuple(description["picture"]), description["num_classes"]) != (picture, num_classes):
+            description = formats()[key].refit(description, picture, num_classes)
         return formats()[key].network(description)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise BadInput(f"schema.json: the description of the imported network is damaged ({error!r})") from error

@@ -14,6 +14,7 @@ from ...imported import Difference, Imported, ImportSection, Scores
 from ..caffe.definition import Definition, State, read_definition
 from ..caffe.network import CaffeGraph, pruned
 from ..caffe.opencv import compare_with_opencv
+from ..caffe.refit import for_pictures, with_outputs
 from ..caffe.weights import load_weights, read_mean
 from ..caffe.wire import Blob, read_weights
 from . import Format
@@ -77,6 +78,14 @@ class Caffe(Format):
         graph = CaffeGraph(definition)
         graph.allocate()
         return CaffeScores(graph, description["mean"])
+
+    @classmethod
+    def refit(
+        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
+    ) -> Mapping[str, Any]:
+        fitted = for_pictures(description, picture)
+        own = int(description["num_classes"])
+        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
 
     @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ...finding import BadInput, Finding
-from ...imported import Imported, ImportSection, Scores
+from ...imported import Imported, ImportSection, Scores, per_channel
 from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
 from ..keras.load import major
 from ..keras.network import KerasGraph, build_graph, input_shapes, said_shapes
+from ..keras.refit import for_pictures, with_outputs
 from ..keras.weights import load_weights
 from . import Format
 
@@ -76,6 +76,14 @@ class Keras(Format):
         graph.allocate()
         graph.take_softmax_off()
         return KerasScores(graph, str(description["layout"]), single=bool(description["single"]))
+
+    @classmethod
+    def refit(
+        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
+    ) -> Mapping[str, Any]:
+        fitted = for_pictures(description, picture)
+        own = int(description["num_classes"])
+        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
 
 
 def _names(model: Model) -> Sequence[str]:
@@ -156,35 +164,24 @@ def _scores(
         "layout": layout,
         "single": single,
     }
-    scale = section.scale or 1.0
+    mean = per_channel("mean", 0.0 if section.mean is None else section.mean, channels)
+    std = per_channel("std", 1.0 if section.std is None else section.std, channels)
     return Scores(
         KerasScores(graph, layout, single=single).eval(),
         description,
         (channels, height, width),
         2 if single else made[-1],
-        _mean(section, channels),
-        [1 / scale] * channels,
+        mean,
+        [each / (section.scale or 1.0) for each in std],
     ), last
-
-
-def _mean(section: ImportSection, channels: int) -> list[float]:
-    if section.mean is None:
-        return [0.0] * channels
-    try:
-        numbers = [float(part) for part in str(section.mean).split(",")]
-    except ValueError:
-        raise BadInput(f"mean={section.mean}: of a network of Keras it is a number, or one a channel") from None
-    if len(numbers) not in (1, channels) or not all(map(math.isfinite, numbers)):
-        raise BadInput(f"mean={section.mean}: {len(numbers)} numbers for {channels} channels")
-    return numbers * (channels // len(numbers))
 
 
 def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
     """What the file does not say, and answers hang on."""
     found = []
     prepared = any(layer.type in PREPARING for layer in _every(model))
-    if section.mean is None and section.scale is None:
-        message = "pixels go in as 0..255, since neither mean= nor scale= says otherwise"
+    if section.mean is None and section.scale is None and section.std is None:
+        message = "pixels go in as 0..255, since neither mean=, scale= nor std= says otherwise"
         if prepared:
             found.append(Finding("pixels-assumed", "note", f"{message}; the network prepares them itself"))
         else:

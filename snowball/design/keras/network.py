@@ -103,14 +103,15 @@ class KerasGraph(KerasModule):
         return {LINEAR: "linear", SIGMOID: "sigmoid"}.get(activation, "softmax")
 
     def allocate(self) -> None:
-        """Move what is on the meta device to the CPU, empty."""
+        """Move what is on the meta device to the CPU: new matrices as Keras draws them, the rest zero."""
         for module in self.modules():
             for name, weights in list(module._parameters.items()):
                 if weights is not None and weights.is_meta:
-                    module._parameters[name] = nn.Parameter(torch.empty_like(weights, device="cpu"))
+                    made = torch.zeros_like(weights, device="cpu")
+                    module._parameters[name] = nn.Parameter(nn.init.xavier_uniform_(made) if made.dim() > 1 else made)
             for name, buffer in list(module._buffers.items()):
                 if buffer is not None and buffer.is_meta:
-                    module._buffers[name] = torch.empty_like(buffer, device="cpu")
+                    module._buffers[name] = torch.zeros_like(buffer, device="cpu")
 
 
 def run_call(module: nn.Module, call: Call, held: Mapping[Ref, Tensor]) -> tuple[Tensor, ...]:

@@ -1,0 +1,160 @@
+"""ONNX files that are damaged, or made to hurt: each is refused with one line, soon."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import ModelProto, helper
+
+from snowball.design.onnx import load_onnx
+from snowball.finding import BadInput
+
+from .test_onnx_stories import write
+
+
+def _external(model: ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+
+
+def _nested(model: ModelProto) -> None:
+    graph = helper.make_graph([], "inner", [], [])
+    for _ in range(20):
+        graph = helper.make_graph([helper.make_node("If", ["x"], ["y"], then_branch=graph)], "g", [], [])
+    model.graph.node.extend(graph.node)
+
+
+def _sides(*sides: int) -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        del model.graph.initializer[0].dims[:]
+        model.graph.initializer[0].dims.extend(sides)
+
+    return change
+
+
+def _node(op: str, inputs: list[str], outputs: list[str], domain: str = "") -> Callable[[ModelProto], None]:
+    return lambda model: model.graph.node.append(helper.make_node(op, inputs, outputs, domain=domain))
+
+
+CHANGES: dict[str, Callable[[ModelProto], None]] = {
+    "external data": _external,
+    "graphs inside of graphs": _nested,
+    "another domain": _node("Relu", ["x"], ["y"], domain="com.evil"),
+    "an unknown operator": _node("Launch", ["x"], ["y"]),
+    "sides whose product overflows": _sides(2**32, 2**32, 2**32),
+    "two gigabytes claimed": _sides(2**29),
+    "a negative side": _sides(-5, 3, 3, 3),
+    "a circle": _node("Add", ["x", "y"], ["y"]),
+    "a missing input": _node("Relu", ["nowhere"], ["y"]),
+    "an output made twice": _node("Relu", ["x"], ["conv"]),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("sound") / "net.onnx"
+    write(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_hostile_graph_is_refused_with_one_line(name: str, sound: bytes, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(sound)
+    CHANGES[name](model)
+    _refused(tmp_path / "bad.onnx", model.SerializeToString())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(share: float, sound: bytes, tmp_path: Path) -> None:
+    _refused(tmp_path / "bad.onnx", sound[: int(len(sound) * share)])
+
+
+def test_a_pickle_is_refused(tmp_path: Path) -> None:
+    _refused(tmp_path / "bad.onnx", pickle.dumps({"weights": [1.0] * 100}))
+
+
+def _refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    begun = time.monotonic()
+    with pytest.raises(BadInput) as caught:
+        load_onnx(path)
+    assert time.monotonic() - begun < 5
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "60"))
+
+
+@settings(max_examples=INPUTS, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damage=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4))
+def test_a_damaged_file_is_read_or_refused(damage: list[tuple[float, int]], sound: bytes, tmp_path: Path) -> None:
+    content = bytearray(sound)
+    for place, value in damage:
+        content[int(place * len(content))] = value
+    (tmp_path / "bad.onnx").write_bytes(content)
+    try:
+        load_onnx(tmp_path / "bad.onnx")
+    except BadInput as error:
+        assert "\n" not in str(error)
+
+
+def _tiled(model: ModelProto) -> None:
+    """A kilobyte that makes gigabytes of one picture, and comes back to its size."""
+    times = helper.make_tensor("times", onnx.TensorProto.INT64, [4], [1, 1, 1_000, 1_000])
+    model.graph.initializer.append(times)
+    model.graph.node.insert(0, helper.make_node("Tile", ["x", "times"], ["large"]))
+    model.graph.node[1].input[0] = "large"
+
+
+def _made(op: str, *operands: tuple[str, list[int], list[int]]) -> Callable[[ModelProto], None]:
+    """A node that makes whole numbers of constants: each name, sides, numbers."""
+
+    def change(model: ModelProto) -> None:
+        for name, sides, numbers in operands:
+            model.graph.initializer.append(helper.make_tensor(name, onnx.TensorProto.INT64, sides, numbers))
+        model.graph.node.append(helper.make_node(op, [name for name, _, _ in operands], ["y"]))
+
+    return change
+
+
+BOMBS: dict[str, Callable[[ModelProto], None]] = {
+    "a picture that grows": _tiled,
+    "two gigabytes claimed": _sides(2**29),
+    "a constant of gigabytes": _made("ConstantOfShape", ("n", [2], [2**20, 2**12])),
+    "a range without end": _made("Range", ("from", [], [0]), ("to", [], [2**40]), ("by", [], [1])),
+}
+
+
+def test_refusing_takes_little_time_and_memory(sound: bytes, tmp_path: Path) -> None:
+    """`snowball import` in a process of its own: 5 seconds, and 500 MB beside torch, whose import alone takes that."""
+    for name, change in BOMBS.items():
+        model = onnx.load_model_from_string(sound)
+        change(model)
+        (tmp_path / f"{name}.onnx").write_bytes(model.SerializeToString())
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom snowball.finding import BadInput\n"
+        "from snowball.design.formats.onnx import Onnx\nfrom snowball.imported import ImportSection\n"
+        "def used():\n    status = Path('/proc/self/status').read_text()\n"  # getrusage tells the parent's too
+        "    return int(status.split('VmHWM:')[1].split()[0]) / 1024\n"
+        "for name in sys.argv[1:]:\n    before, started = used(), time.perf_counter()\n"
+        "    try:\n        Onnx.read([Path(name)], ImportSection(), {})\n        print('read')\n"
+        "    except BadInput as error:\n        print(error)\n"
+        "    print(time.perf_counter() - started, used() - before)"
+    )
+    words = [sys.executable, "-c", script, *(str(tmp_path / f"{name}.onnx") for name in BOMBS)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    for refused, figures in zip(done[::2], done[1::2], strict=True):
+        seconds, megabytes = map(float, figures.split())
+        assert refused != "read" and seconds < 5 and megabytes < 500, done
