@@ -12,7 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import audit, check, load_caffe, load_keras, load_onnx, train
+    from .api import audit, check, train
+    from .design.caffe.load import load_caffe
+    from .design.keras.load import load_keras
+    from .design.onnx.load import load_onnx
     from .finding import BadInput, Finding, GateFailed, SnowballError
     from .run import Run
 
@@ -35,9 +38,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "audit": "api",
     "check": "api",
-    "load_caffe": "api",
-    "load_keras": "api",
-    "load_onnx": "api",
+    "load_caffe": "design.caffe.load",
+    "load_keras": "design.keras.load",
+    "load_onnx": "design.onnx.load",
     "train": "api",
     "BadInput": "finding",
     "Finding": "finding",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-    from .design.caffe import CaffeNet
-    from .design.keras.load import KerasNet
-    from .design.onnx import OnnxNet
-
-__all__ = ["audit", "check", "load_caffe", "load_keras", "load_onnx", "train"]
+__all__ = ["audit", "check", "train"]
 
 Path_ = str | os.PathLike[str]
 
@@ -92,50 +88,3 @@ def check(
         given = {"loss": loss, "train": train, "val": val, "optimizer": optimizer}
         return check_program({"model": subject, **given, **keys}).findings
     return check_program(subject if isinstance(subject, Mapping) else subject()).findings
-
-
-def load_caffe(
-    definition: Path_,
-    weights: Path_ | None = None,
-    *,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    phase: str = "TEST",
-    stages: Sequence[str] = (),
-) -> CaffeNet:
-    """A Caffe network from its .prototxt and .caffemodel, as a module; without weights they are random.
-
-    `shapes` says the shapes of inputs where the file does not; `phase` and `stages` choose among its layers.
-
-    >>> net = load_caffe("deploy.prototxt", "net.caffemodel")  # doctest: +SKIP
-    >>> net(data)["prob"], net.blobs["conv1"]  # doctest: +SKIP
-    """
-    from .design.caffe import load_caffe as load
-
-    return load(definition, weights, shapes=shapes, phase=phase, stages=stages)
-
-
-def load_keras(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> KerasNet:
-    """A network of Keras from its .keras file, or its .h5 file of a whole model, as a module; without Keras.
-
-    `shapes` says the inputs' shapes, rows first, where the file leaves sides open and layers need to know them.
-
-    >>> net = load_keras("model.keras")  # doctest: +SKIP
-    >>> net(torch.zeros(1, 28, 28, 1))["dense"].shape  # doctest: +SKIP
-    torch.Size([1, 10])
-    """
-    from .design.keras.load import load_keras as load
-
-    return load(file, shapes=shapes)
-
-
-def load_onnx(file: Path_, *, shapes: Mapping[str, Sequence[int]] | None = None) -> OnnxNet:
-    """A network from an ONNX file, as a module whose parameters are the file's floating-point tensors.
-
-    `shapes` says the sides of inputs that vary in the file; the number of rows varies in any case.
-
-    >>> net = load_onnx("net.onnx")  # doctest: +SKIP
-    >>> net(x)["logits"], net.tensors["relu"]  # doctest: +SKIP
-    """
-    from .design.onnx import load_onnx as load
-
-    return load(file, shapes=shapes)
