@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding
-from .lab import CLEAR, Change, Lab
+from .experiment import CLEAR, Change
+from .lab import Lab
 from .loss import given_batch, loss_of
 from .nested import leaves
 from .program import call

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from ..finding import Finding, Severity
-from .lab import CLEAR, Change, Lab, Outcome
+from .experiment import CLEAR, Change, Outcome
+from .lab import Lab
 
 __all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..finding import Finding, Severity
 from .dependence import SAME, STEPS, difference, eval_outputs, is_random, plain_step, with_leaf
-from .lab import CLEAR, Change, Lab, Sample
+from .experiment import CLEAR, Change
+from .lab import Lab, Sample
 from .nested import leaves, mapped, row_count, rows_of
 
 __all__ = ["hidden_words", "padding_leak"]

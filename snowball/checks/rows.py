@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..finding import Finding, Severity
 from .control import out_of_fold
-from .lab import CLEAR, Change, Lab
+from .experiment import CLEAR, Change
+from .lab import Lab
 from .labels import rows_table
 from .nested import leaves, mapped, rows_of
 
