@@ -1,6 +1,6 @@
 """What does `snowball check` find in programs with one seeded bug each, and what does it say of healthy ones?
 
-    python benchmarks/trust/run.py [--held] [--only NAME ...] [--names] [--seconds 300] [-o FILE]
+    python benchmarks/trust/run.py [--held] [--only NAME ...] [--names] [--seconds 300] [--jobs 1] [-o FILE]
 
 Every program is checked as a user checks it, `python -m snowball check FILE.py:setup --json` in its own process, and
 its fixed twin by `:fixed`; healthy programs near the thresholds have `:fixed` alone.
@@ -25,6 +25,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -207,16 +208,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="programs by name")
     parser.add_argument("--names", action="store_true", help="name held programs as well")
     parser.add_argument("--seconds", type=float, default=300, help="the most that one check may take")
+    parser.add_argument("--jobs", type=int, default=1, help="checks that run at once, each on one core")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="benchmarks/results/trust[-held].json")
     asked = parser.parse_args()
     named = asked.names or not asked.held
     output = asked.output or ROOT / "benchmarks" / "results" / f"trust{'-held' if asked.held else ''}.json"
     file = FOLDERS["held" if asked.held else "."] / "harm.json"
     harmful = json.loads(file.read_text()) if file.exists() else {}
-    outcomes = []
-    for path, function, group in programs(asked.held, asked.only):
-        outcomes.append(outcome(path, function, group, harmful, asked.seconds))
-        print(line(outcomes[-1]) if named else f"{len(outcomes)} checked", flush=True)
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for one in pool.map(lambda job: outcome(*job, harmful, asked.seconds), list(programs(asked.held, asked.only))):
+            outcomes.append(one)
+            print(line(one) if named else f"{len(outcomes)} checked", flush=True)
     if not outcomes:
         parser.error("no program is named so" if asked.only else "there are no programs")
     found = summary(outcomes, named)
