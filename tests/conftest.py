@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # else every worker, and every co
     os.environ["OMP_NUM_THREADS"] = str(threads)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one file run in one process, which makes what they share once; so do those of one `[what@subject]`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySubject(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            subject = re.search(r"@([^@\]]+)\]$", nodeid)
+            return subject[1] if subject else nodeid.partition("::")[0]
+
+    return BySubject(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

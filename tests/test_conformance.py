@@ -19,14 +19,16 @@ def results(task: str) -> dict[str, Result]:
     return {result.name: result for result in check_task(task)}
 
 
-@pytest.mark.parametrize("check", [check.name for check in CHECKS])
-@pytest.mark.parametrize("task", list(tasks()))
+@pytest.mark.parametrize(
+    ("task", "check"),
+    [pytest.param(task, check.name, id=f"{check.name}@{task}") for task in tasks() for check in CHECKS],
+)
 def test_task(task: str, check: str) -> None:
     result = results(task)[check]
     assert result.expected, result.reason or f"passes, though it is listed as a known failure: {result.known}"
 
 
-@pytest.mark.parametrize("task", list(tasks()))
+@pytest.mark.parametrize("task", [pytest.param(task, id=f"row@{task}") for task in tasks()])
 def test_the_readmes_grid_says_what_the_suite_says(task: str) -> None:
     *head, row = grid(list(results(task).values())).splitlines()
     lines = README.read_text(encoding="utf-8").splitlines()
