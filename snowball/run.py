@@ -123,6 +123,11 @@ class Run:
             control.network.eval()
         return control
 
+    def keep_recipe(self, recipe: Recipe) -> None:
+        """Take another recipe in place of its own, such as one that waives a finding."""
+        self.recipe = recipe
+        write_bytes(self.path / "recipe.yaml", recipe.to_yaml().encode())
+
     def save_model(self, weights: Mapping[str, Tensor], folder: Path | None = None) -> None:
         """Keep the best weights, by the names of `model()`'s, in the run's own folder or in one of its folders."""
         write_tensors((folder or self.path) / "model.safetensors", weights)

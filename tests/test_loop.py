@@ -12,7 +12,7 @@ from torch import nn
 
 from snowball.collect.prepare import Prepared, prepare
 from snowball.display import Display
-from snowball.finding import GateFailed
+from snowball.finding import Finding, GateFailed
 from snowball.rng import epoch_order
 from snowball.training.loop import Trainer, as_rows, measure_rows, seed_everything
 
@@ -24,12 +24,16 @@ class Silent:
         self.left = steps
         self.rows: list[Mapping[str, Any]] = []
         self.improvements = 0
+        self.findings: list[Finding] = []
 
     def stepped(self, trainer: Trainer, rows: int) -> None:
         self.left -= 1
 
     def logged(self, row: Mapping[str, Any]) -> None:
         self.rows.append(row)
+
+    def found(self, trainer: Trainer, finding: Finding) -> None:
+        self.findings.append(finding)
 
     def improved(self, trainer: Trainer) -> None:
         self.improvements += 1
