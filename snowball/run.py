@@ -128,6 +128,11 @@ class Run:
         self.recipe = recipe
         write_bytes(self.path / "recipe.yaml", recipe.to_yaml().encode())
 
+    def keep_schema(self, schema: Schema) -> None:
+        """Take another schema in place of its own: one whose answers were calibrated."""
+        self.schema = schema
+        write_json(self.path / "schema.json", schema.to_json())
+
     def save_model(self, weights: Mapping[str, Tensor], folder: Path | None = None) -> None:
         """Keep the best weights, by the names of `model()`'s, in the run's own folder or in one of its folders."""
         write_tensors((folder or self.path) / "model.safetensors", weights)

@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from snowball.finding import BadInput
 from snowball.kind import Unreadable
-from snowball.kinds.label import LabelKind, calibration_bins, expected_calibration_error
+from snowball.calibration import calibration_bins, expected_calibration_error
+from snowball.kinds.label import LabelKind
 from snowball.recipe import Recipe
 from snowball.registry import tasks
 

@@ -105,6 +105,7 @@ def evaluate_rows(
     from ..training.loop import measure_rows
     from .conditions import condition_blocks
     from .report import write_report
+    from .slices import weak_slices
 
     started = time.perf_counter()
     assert task.table is not None
@@ -129,7 +130,8 @@ def evaluate_rows(
         numbers = [source.numbers[i] for i in places]
         return [Mistake(where(row), *caption, row) for row, caption in zip(numbers, captions, strict=True)]
 
-    findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls)])
+    weak, slices = weak_slices(task, encoded, source.numbers, predictions, answers, faults)
+    findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls), *weak])
     evaluation = Evaluation(
         data=task.table.name,
         split=split,
@@ -143,6 +145,7 @@ def evaluate_rows(
             *swept,
             *task.blocks(predictions, answers),
             *_by_owner(task, source.numbers, predictions, answers),
+            *slices,
             *run.blocks(),
         ],
         findings=findings,

@@ -94,7 +94,7 @@ def train(
     _fit(trainer, run, run.path, display)
     _fit_control(task, run, encoded, splits, display)
     whole = prepared.encoded.to(device)
-    return _finish(run, task, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
+    return _finish(run, task, trainer, whole, as_rows(prepared.splits, whole.index_device), display, started)
 
 
 def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
@@ -270,17 +270,19 @@ def _finish(
     task: Task,
     trainer: Trainer,
     encoded: Encoded,
-    test_rows: torch.Tensor,
+    rows: Mapping[str, torch.Tensor],
     display: Display,
     started: float,
 ) -> Run:
-    """Evaluate the best weights on the test split, write the report and, last, the manifest."""
+    """Calibrate the best weights, evaluate them on the test split, write the report and, last, the manifest."""
     from ..evaluate import evaluate_rows
+    from ..evaluate.calibrate import calibrate
 
     if not (run.path / "model.safetensors").is_file():
         raise BadInput(f"{run.path}: no epoch gave a {task.metric.name} to choose weights by")
     model = run.model().to(trainer.device)
-    evaluate_rows(run, task, model, encoded, test_rows, "test", display)
+    task = calibrate(run, task, model, encoded, rows["val"], display)
+    evaluate_rows(run, task, model, encoded, rows["test"], "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run

@@ -113,8 +113,9 @@ def _layer_weights(trainer: Trainer) -> list[str]:
         f"{name}.weight"
         for name, module in trainer.model.named_modules()
         if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
-        and module.weight.requires_grad
-        and len(module.weight) >= UNITS
+        and (weight := module._parameters.get("weight")) is not None  # an adapted one is computed
+        and weight.requires_grad
+        and len(weight) >= UNITS
         and not any(name == part or name.startswith(f"{part}.") for part in head)
     ]
 
@@ -136,7 +137,7 @@ class Watch:
     def before_step(self) -> None:
         """Gradients are there, the optimiser has not stepped."""
         step = self._trainer.step
-        if step in (FIRST, self._trainer.num_steps // 2) or (step % EVERY == 0 and step):
+        if step and (step % EVERY == 0 or step in (FIRST, self._trainer.num_steps // 2)):
             self._before = _Before(self._trainer)
 
     def after_step(self) -> None:
@@ -244,9 +245,7 @@ class Watch:
         elif chance is not None and now > PLATEAU * chance and lowest > 0.8 * chance:
             plain = f"after {trainer.step} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
             if ratio * trainer.num_steps < STILL:
-                message = (
-                    f"{plain}: a step moves the weights by {ratio:.1g} of their length, which leads nowhere"
-                )
+                message = f"{plain}: a step moves the weights by {ratio:.1g} of their length, which leads nowhere"
                 yield Finding("lr-too-low", "error", message, evidence, "raise optim.lr")
             elif ratio > RESTLESS:
                 message = f"{plain}: a step moves the weights by {ratio:.1%} of their length"
