@@ -138,7 +138,7 @@ def worse_by_chance(faults: np.ndarray, slices: Sequence[np.ndarray], alike: flo
     >>> worse_by_chance(faults, [np.arange(100) >= 80, np.arange(100) % 2 == 0]).round(3).tolist()
     [0.0, 0.5]
     """
-    different, place, times = np.unique(faults, return_inverse=True, return_counts=True)
+    _different, place, times = np.unique(faults, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(times) - (times - 1) / 2)[place.reshape(-1)]  # (N,), the mean rank of equals
     num = len(faults)
     ties = float((times.astype(float) ** 3 - times).sum()) / (num * (num - 1))

@@ -33,7 +33,7 @@ class LabelSection(Section):
 
 
 class LabelKind(Answer):
-    """State: `labels`, the class names in order, `counts`, the training rows of each, and a temperature if one helps."""
+    """State: `labels`, the class names, `counts`, the training rows of each, and a temperature if one helps."""
 
     key = "label"
     sections = (LabelSection,)

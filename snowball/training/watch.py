@@ -26,7 +26,9 @@ __all__ = ["Look", "Watch"]
 
 EVERY = 200  # steps between two looks: one costs about half a step of a small network, see docs/benchmarks.md
 FIRST = 20  # the first look: after the initial weights' own transient
-TRIED = 8  # batches on which a suspicion is tried
+TRIED = 8  # batches on which a suspicion is tried, or as many more as make TRIED_ROWS rows, up to MOST_TRIED
+TRIED_ROWS = 256
+MOST_TRIED = 64
 UNITS = 8  # units in a layer, at least, before a share of them means anything
 DEAD = 0.5  # share of a layer's units: a warning; from NEARLY_ALL on an error
 NEARLY_ALL = 0.8
@@ -180,10 +182,12 @@ class Watch:
         named = dict(model.named_parameters())
         silent = {name: torch.ones(len(named[name]), dtype=torch.bool, device=trainer.device) for name in look.silent}
         still, rows = set(look.still), trainer.splits["train"]
+        size = trainer.recipe.train.batch_size
+        tried = min(MOST_TRIED, max(TRIED, TRIED_ROWS // size))
         cuda = [trainer.device] if trainer.device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda):
-            for number in range(TRIED):
-                batch = trainer.encoded.batch(rows[number::TRIED][: trainer.recipe.train.batch_size])
+            for number in range(tried):
+                batch = trainer.encoded.batch(rows[number::tried][:size])
                 if not len(batch):
                     continue
                 batch = trainer.task.augment(
@@ -197,24 +201,24 @@ class Watch:
                 for name, dead in silent.items():
                     if named[name].grad is not None:
                         dead &= _silent_rows(named[name])
-        if still:
-            whole = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            count = sum(named[name].numel() for name in still)
-            message = f"{_named(sorted(still))} get no gradient from {TRIED} batches: they stay as they are"
-            evidence = {"step": look.step, "parameters": sorted(still)[:20], "weights": count, "of": whole}
-            fix = "take them out of the network, or use what they give"
-            yield Finding("frozen-parameters", "error" if count == whole else "warning", message, evidence, fix)
-        shares = {name: float(dead.float().mean()) for name, dead in silent.items() if name not in still}
+        shares = {name: float(dead.float().mean()) for name, dead in silent.items()}
         dead_layers = {name: round(share, 3) for name, share in shares.items() if share >= DEAD}
         if dead_layers:
             worst = max(dead_layers, key=lambda name: dead_layers[name])
             message = (
-                f"{dead_layers[worst]:.0%} of the units of {worst} get no gradient from {TRIED} batches at step"
+                f"{dead_layers[worst]:.0%} of the units of {worst} get no gradient from {tried} batches at step"
                 f" {look.step}: they are dead"
             )
             severity: Severity = "error" if dead_layers[worst] >= NEARLY_ALL else "warning"
             fix = "lower optim.lr, add schedule.warmup=0.1, or use a leaky activation"
             yield Finding("dead-units", severity, message, {"step": look.step, "share": dead_layers}, fix)
+        if still and 1.0 not in dead_layers.values():  # what feeds a dead layer gets no gradient either
+            whole = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            count = sum(named[name].numel() for name in still)
+            message = f"{_named(sorted(still))} get no gradient from {tried} batches: they stay as they are"
+            evidence = {"step": look.step, "parameters": sorted(still)[:20], "weights": count, "of": whole}
+            fix = "take them out of the network, or use what they give"
+            yield Finding("frozen-parameters", "error" if count == whole else "warning", message, evidence, fix)
 
     def of_epoch(self) -> list[Finding]:
         """What the log shows at the end of an epoch."""
@@ -243,7 +247,7 @@ class Watch:
             message = f"the training loss has come to {now:.3g}: {than}"
             yield Finding("lr-too-high", "error", message, evidence, lower)
         elif chance is not None and now > PLATEAU * chance and lowest > 0.8 * chance:
-            plain = f"after {trainer.step} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
+            plain = f"after {min(trainer.step, trainer.num_steps)} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
             if ratio * trainer.num_steps < STILL:
                 message = f"{plain}: a step moves the weights by {ratio:.1g} of their length, which leads nowhere"
                 yield Finding("lr-too-low", "error", message, evidence, "raise optim.lr")
