@@ -210,11 +210,17 @@ class Run:
 
     # The verbs. Their modules are imported when they are used: opening a run stays quick.
 
-    def evaluate(self, data: str | None = None) -> Evaluation:
-        """Metrics and a report, on the run's own test split or on other data."""
-        from .evaluate import evaluate_run
+    def evaluate(self, data: str | None = None, seeds: int = 1, shuffled: int = 0) -> Evaluation:
+        """Metrics and a report, on the run's own test split or on other data.
 
-        return evaluate_run(self, data)
+        `seeds` and `shuffled` train as often once more: from other seeds, and on shuffled answers.
+        """
+        from .evaluate import evaluate_run
+        from .evaluate.repeat import RepeatSection
+        from .recipe import Recipe
+
+        asked = Recipe.build("", (RepeatSection,), {"repeat.seeds": seeds, "repeat.shuffled": shuffled})
+        return evaluate_run(self, data, repeats=asked[RepeatSection])
 
     def predict(self, *inputs: Any, **options: Any) -> list[dict[str, Any]]:
         """Answers for files, folders of files, texts, bytes or arrays; `options` are the task's own, e.g. `beams=1`."""

@@ -247,7 +247,8 @@ class Watch:
             message = f"the training loss has come to {now:.3g}: {than}"
             yield Finding("lr-too-high", "error", message, evidence, lower)
         elif chance is not None and now > PLATEAU * chance and lowest > 0.8 * chance:
-            plain = f"after {min(trainer.step, trainer.num_steps)} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
+            steps = min(trainer.step, trainer.num_steps)
+            plain = f"after {steps} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
             if ratio * trainer.num_steps < STILL:
                 message = f"{plain}: a step moves the weights by {ratio:.1g} of their length, which leads nowhere"
                 yield Finding("lr-too-low", "error", message, evidence, "raise optim.lr")
