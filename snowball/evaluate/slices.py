@@ -60,7 +60,7 @@ def weak_slices(
         inside = found[i].inside
         within, others = (
             task.score([predictions[j] for j in places], [answers[j] for j in places])[metric.name]
-            for places in (np.flatnonzero(inside), np.flatnonzero(~inside))
+            for places in (np.flatnonzero(inside).tolist(), np.flatnonzero(~inside).tolist())
         )
         table.append([found[i].name, int(inside.sum()), round(within, 4), round(others, 4), float(f"{chances[i]:.2g}")])
         times = float(faults[inside].mean() / max(float(faults[~inside].mean()), 1e-12))
