@@ -56,6 +56,7 @@ def _train(words: Words, display: Display) -> dict[str, Any]:
         "run": str(run.path),
         "metrics": run.metrics,
         "findings": _json(run.findings()),
+        "waived": run.waived,
         "verdict": run.verdict,
         "files": files,
     }
@@ -130,7 +131,7 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     display.line(f"  open      {run.path}/report.html")
     metrics = {name: score.value for name, score in evaluation.metrics.items()}
     files = [str(run.path / name) for name in ("evaluation.json", "report.html", "card.md")]
-    found = {"findings": _json(run.findings()), "verdict": run.verdict}
+    found = {"findings": _json(run.findings()), "waived": run.waived, "verdict": run.verdict}
     return {"run": str(run.path), "metrics": metrics, **found, "files": files}
 
 

@@ -146,7 +146,7 @@ class Run:
         return [json.loads(line) for line in lines[:-1]]  # what follows the last line end was being written
 
     def findings(self, stage: str | None = None) -> list[Finding]:
-        """What every stage found, or one of them: `audit`, `preflight`, `training`, `evaluation`, `export`."""
+        """What every stage found, or one: `audit`, `preflight`, `training`, `evaluation`, `repeats`, `export`."""
         path = self.path / "findings.json"
         rows = read_json(path) if path.is_file() else {}
         return worst_first(Finding(**row) for name, found in rows.items() for row in found if stage in (None, name))
@@ -179,6 +179,12 @@ class Run:
                 f' go on in spite of it with waive.{errors[0].check}="your reason"',
                 findings,
             )
+
+    @property
+    def waived(self) -> dict[str, str]:
+        """What was found and is waived, and the reason of each."""
+        found = {finding.check for finding in self.findings()}
+        return {check: reason for check, reason in self.recipe.waive.items() if check in found}
 
     @property
     def verdict(self) -> str:

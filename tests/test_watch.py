@@ -155,6 +155,7 @@ def test_an_error_stops_with_a_checkpoint_and_goes_on_when_it_is_waived(snowball
     snowball("train", "resume=run", code=1)  # it still stands
     snowball("train", "resume=run", "epochs=3", code=2)
     done = snowball("train", "resume=run", "waive.lr-too-low=only a test & a short one")
+    assert done["waived"] == {"lr-too-low": "only a test & a short one"}
     assert done["verdict"] == "pass" and "lr-too-low" in {f["check"] for f in done["findings"]}
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "only a test &amp; a short one" in page and "lr-too-low" in page
