@@ -184,8 +184,7 @@ class Watch:
         still, rows = set(look.still), trainer.splits["train"]
         size = trainer.recipe.train.batch_size
         tried = min(MOST_TRIED, max(TRIED, TRIED_ROWS // size))
-        cuda = [trainer.device] if trainer.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda):
+        with torch.random.fork_rng(devices=_devices(trainer)):
             for number in range(tried):
                 batch = trainer.encoded.batch(rows[number::tried][:size])
                 if not len(batch):
@@ -260,6 +259,11 @@ class Watch:
                 yield Finding("not-learning", "warning", plain, evidence, fix)
 
 
+def _devices(trainer: Trainer) -> list[torch.device]:
+    """Those beside the CPU whose random state has to be put back."""
+    return [trainer.device] if trainer.device.type == "cuda" else []
+
+
 def _named(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} parameters, e.g. {names[0]},"
 
@@ -284,7 +288,8 @@ def _chance(trainer: Trainer) -> float | None:
     """What guessing loses on a batch of training rows, where that is known."""
     batch = trainer.encoded.batch(trainer.splits["train"][: trainer.recipe.train.batch_size])
     model = copy.deepcopy(trainer.model).eval()
-    outputs = trainer.task.forward(model, batch)
+    with torch.random.fork_rng(devices=_devices(trainer)):
+        outputs = trainer.task.forward(model, batch)
     return trainer.task.answer_kind.chance_loss(outputs, batch.targets[trainer.task.answer_role])
 
 
