@@ -69,7 +69,8 @@ class _Before:
         self.named = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
         self.weights = [p.detach().clone() for p in self.named.values()]
         self.norms = _norms([p.grad for p in self.named.values()], trainer.device)  # (P,), 0 where there is none
-        self.layers = [name for name in _layer_weights(trainer) if self.named[name].grad is not None]
+        layers = [name for name in _layer_weights(trainer) if name in self.named]  # what is shared has one name
+        self.layers = [name for name in layers if self.named[name].grad is not None]
         shares = [_silent_rows(self.named[name]).float().mean() for name in self.layers]
         self.silent = torch.stack(shares) if shares else torch.zeros(0)  # (L,)
 
@@ -103,9 +104,9 @@ class _Before:
 
 def _norms(tensors: Sequence[Tensor | None], device: torch.device) -> Tensor:
     zero = torch.zeros((), device=device)
-    given = [None if tensor is None else tensor.detach() for tensor in tensors]
-    lengths = iter(torch._foreach_norm([tensor for tensor in given if tensor is not None]))
-    return torch.stack([zero if tensor is None else next(lengths).float() for tensor in given] or [zero])
+    given = [tensor.detach() for tensor in tensors if tensor is not None]
+    lengths = iter(torch._foreach_norm(given) if given else ())
+    return torch.stack([zero if tensor is None else next(lengths).float() for tensor in tensors])
 
 
 def _layer_weights(trainer: Trainer) -> list[str]:
