@@ -56,6 +56,7 @@ def _train(words: Words, display: Display) -> dict[str, Any]:
         "run": str(run.path),
         "metrics": run.metrics,
         "findings": _json(run.findings()),
+        "waived": run.waived,
         "verdict": run.verdict,
         "files": files,
     }
@@ -119,15 +120,18 @@ def _check_program(words: Words, display: Display) -> dict[str, Any]:
 
 def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate import evaluate_run
+    from .evaluate.repeat import RepeatSection
+    from .recipe import Recipe, parse_overrides
 
     run = _run(words)
     data = words.words[1] if len(words.words) > 1 else None
-    evaluation = evaluate_run(run, data, display)
+    repeats = Recipe.build("", (RepeatSection,), parse_overrides(words.pairs))[RepeatSection]
+    evaluation = evaluate_run(run, data, display, repeats)
     run.seal()
     display.line(f"  open      {run.path}/report.html")
     metrics = {name: score.value for name, score in evaluation.metrics.items()}
     files = [str(run.path / name) for name in ("evaluation.json", "report.html", "card.md")]
-    found = {"findings": _json(evaluation.findings), "verdict": verdict(evaluation.findings)}
+    found = {"findings": _json(run.findings()), "waived": run.waived, "verdict": run.verdict}
     return {"run": str(run.path), "metrics": metrics, **found, "files": files}
 
 
@@ -286,7 +290,7 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
         "snowball check DATA [key=value ...] | snowball check FILE.py:setup",
         "what would go wrong, without training",
     ),
-    "evaluate": (_evaluate, "snowball evaluate RUN [DATA]", "metrics and a report"),
+    "evaluate": (_evaluate, "snowball evaluate RUN [DATA] [seeds=3] [shuffled=1]", "metrics and a report"),
     "predict": (
         _predict,
         "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl | -o PICTURES/]",

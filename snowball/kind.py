@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Absent", "Answer", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Unreadable"]
 
 
+TEMPERATURE = "temperature"  # in the state of an answer that was calibrated
+
+
 class Unreadable(Exception):
     """A cell that cannot be read as its kind: the row is set aside and named. The text says why."""
 
@@ -275,6 +278,17 @@ class Answer(Kind):
 
     graded: ClassVar[bool] = False
     """Whether the metric moves with every output, as an error does, and not only where a decision tips."""
+
+    @property
+    def temperature(self) -> float:
+        """What `finish` divides logits by, see `class_logits`; 1 unless one was fitted after the training."""
+        return float(self.state.get(TEMPERATURE, 1.0))
+
+    def class_logits(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(N, C) logits, of which `finish` makes probabilities by a softmax over `temperature`, and the (N,) right
+        classes; None where answers are not classes. A kind that gives them is calibrated after a training.
+        """
+        return None
 
     @property
     @abstractmethod

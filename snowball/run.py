@@ -123,6 +123,16 @@ class Run:
             control.network.eval()
         return control
 
+    def keep_recipe(self, recipe: Recipe) -> None:
+        """Take another recipe in place of its own, such as one that waives a finding."""
+        self.recipe = recipe
+        write_bytes(self.path / "recipe.yaml", recipe.to_yaml().encode())
+
+    def keep_schema(self, schema: Schema) -> None:
+        """Take another schema in place of its own: one whose answers were calibrated."""
+        self.schema = schema
+        write_json(self.path / "schema.json", schema.to_json())
+
     def save_model(self, weights: Mapping[str, Tensor], folder: Path | None = None) -> None:
         """Keep the best weights, by the names of `model()`'s, in the run's own folder or in one of its folders."""
         write_tensors((folder or self.path) / "model.safetensors", weights)
@@ -136,7 +146,7 @@ class Run:
         return [json.loads(line) for line in lines[:-1]]  # what follows the last line end was being written
 
     def findings(self, stage: str | None = None) -> list[Finding]:
-        """What every stage found, or one of them: `audit`, `preflight`, `training`, `evaluation`, `export`."""
+        """What every stage found, or one: `audit`, `preflight`, `training`, `evaluation`, `repeats`, `export`."""
         path = self.path / "findings.json"
         rows = read_json(path) if path.is_file() else {}
         return worst_first(Finding(**row) for name, found in rows.items() for row in found if stage in (None, name))
@@ -171,6 +181,12 @@ class Run:
             )
 
     @property
+    def waived(self) -> dict[str, str]:
+        """What was found and is waived, and the reason of each."""
+        found = {finding.check for finding in self.findings()}
+        return {check: reason for check, reason in self.recipe.waive.items() if check in found}
+
+    @property
     def verdict(self) -> str:
         """`fail` if a stage found an error that is not waived, else `pass`."""
         return verdict(finding for finding in self.findings() if finding.check not in self.recipe.waive)
@@ -200,11 +216,17 @@ class Run:
 
     # The verbs. Their modules are imported when they are used: opening a run stays quick.
 
-    def evaluate(self, data: str | None = None) -> Evaluation:
-        """Metrics and a report, on the run's own test split or on other data."""
-        from .evaluate import evaluate_run
+    def evaluate(self, data: str | None = None, seeds: int = 1, shuffled: int = 0) -> Evaluation:
+        """Metrics and a report, on the run's own test split or on other data.
 
-        return evaluate_run(self, data)
+        `seeds` and `shuffled` train as often once more: from other seeds, and on shuffled answers.
+        """
+        from .evaluate import evaluate_run
+        from .evaluate.repeat import RepeatSection
+        from .recipe import Recipe
+
+        asked = Recipe.build("", (RepeatSection,), {"repeat.seeds": seeds, "repeat.shuffled": shuffled})
+        return evaluate_run(self, data, repeats=asked[RepeatSection])
 
     def predict(self, *inputs: Any, **options: Any) -> list[dict[str, Any]]:
         """Answers for files, folders of files, texts, bytes or arrays; `options` are the task's own, e.g. `beams=1`."""

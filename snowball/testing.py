@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from .collect.encode import Encoded
 from .collect.prepare import Prepared, prepare, prepare_run
 from .display import Display
-from .finding import BadInput
+from .finding import BadInput, Finding
 from .kind import Batch
 from .recipe import Recipe, flatten
 from .registry import tasks
@@ -393,6 +393,7 @@ class _Listener:
         self._step = trainer.step
 
     def logged(self, row: Mapping[str, Any]) -> None: ...
+    def found(self, trainer: Trainer, finding: Finding) -> None: ...
     def improved(self, trainer: Trainer) -> None: ...
 
     def stopping(self) -> bool:

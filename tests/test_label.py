@@ -9,9 +9,10 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
+from snowball.calibration import calibration_bins, expected_calibration_error
 from snowball.finding import BadInput
 from snowball.kind import Unreadable
-from snowball.kinds.label import LabelKind, calibration_bins, expected_calibration_error
+from snowball.kinds.label import LabelKind
 from snowball.recipe import Recipe
 from snowball.registry import tasks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,37 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snowball.collect.prepare import Prepared, prepare
-from snowball.display import Display
+from snowball.collect.prepare import Prepared
 from snowball.finding import GateFailed
 from snowball.rng import epoch_order
 from snowball.training.loop import Trainer, as_rows, measure_rows, seed_everything
 
-
-class Silent:
-    """A listener that stops after so many steps and keeps what it is told."""
-
-    def __init__(self, steps: int = 10**9) -> None:
-        self.left = steps
-        self.rows: list[Mapping[str, Any]] = []
-        self.improvements = 0
-
-    def stepped(self, trainer: Trainer, rows: int) -> None:
-        self.left -= 1
-
-    def logged(self, row: Mapping[str, Any]) -> None:
-        self.rows.append(row)
-
-    def improved(self, trainer: Trainer) -> None:
-        self.improvements += 1
-
-    def stopping(self) -> bool:
-        return self.left <= 0
-
-
-def prepared(**keys: Any) -> Prepared:
-    values = {"model": "mlp", "augment": "none", "epochs": 2, "schedule": "constant", "train.batch_size": 50, **keys}
-    return prepare("digits", values, Display(quiet=True))
+from .loops import Silent, prepared
 
 
 def trainer(data: Prepared) -> Trainer:

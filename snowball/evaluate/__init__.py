@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..display import Display
-from ..finding import Finding, worst_first
+from ..finding import BadInput, Finding, worst_first
 from ..kind import Batch, Block
 from ..rows import Rows
 from ..storage import write_json
@@ -22,6 +22,7 @@ from ..task import Task
 if TYPE_CHECKING:
     from ..collect.encode import Encoded
     from ..run import Run
+    from .repeat import RepeatSection
 
 __all__ = [
     "Evaluation",
@@ -84,16 +85,26 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate_run(run: Run, data: str | None = None, display: Display | None = None) -> Evaluation:
-    """Evaluate a finished run on its own test split, or on all rows of other data; writes report.html and card.md."""
+def evaluate_run(
+    run: Run, data: str | None = None, display: Display | None = None, repeats: RepeatSection | None = None
+) -> Evaluation:
+    """Evaluate a finished run on its own test split, or on all rows of other data; writes report.html and card.md.
+
+    `repeats` asks for more trainings of the same recipe first, see repeat.py.
+    """
     from ..collect.prepare import prepare_other_data, prepare_run
     from ..training.machine import choose_device
+    from .repeat import repeat
 
     display = display or Display(quiet=True)
     model = run.model()
     prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
     device = choose_device(run.recipe.train.device)
     encoded = prepared.encoded.to(device)
+    if repeats is not None and (repeats.seeds > 1 or repeats.shuffled):
+        if data is not None:
+            raise BadInput("seeds and shuffled train once more on the run's own data: leave other data out")
+        repeat(run, prepared, encoded, model.to(device), repeats, display)
     rows = torch.as_tensor(prepared.splits["test"], device=encoded.index_device)
     return evaluate_rows(run, prepared.task, model.to(device), encoded, rows, "test", display)
 
@@ -105,6 +116,7 @@ def evaluate_rows(
     from ..training.loop import measure_rows
     from .conditions import condition_blocks
     from .report import write_report
+    from .slices import weak_slices
 
     started = time.perf_counter()
     assert task.table is not None
@@ -129,7 +141,8 @@ def evaluate_rows(
         numbers = [source.numbers[i] for i in places]
         return [Mistake(where(row), *caption, row) for row, caption in zip(numbers, captions, strict=True)]
 
-    findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls)])
+    weak, slices = weak_slices(task, encoded, source.numbers, predictions, answers, faults)
+    findings = worst_first([*_twin(measured, scores), *_against_others(task, scores, baseline, controls), *weak])
     evaluation = Evaluation(
         data=task.table.name,
         split=split,
@@ -143,6 +156,7 @@ def evaluate_rows(
             *swept,
             *task.blocks(predictions, answers),
             *_by_owner(task, source.numbers, predictions, answers),
+            *slices,
             *run.blocks(),
         ],
         findings=findings,

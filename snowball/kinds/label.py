@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from ..calibration import calibration_bins, expected_calibration_error
 from ..finding import BadInput, Finding
 from ..kind import Answer, Block, Metric, Unreadable
 from ..recipe import Recipe, Section
 
-__all__ = ["LabelKind", "LabelSection", "calibration_bins", "expected_calibration_error"]
+__all__ = ["LabelKind", "LabelSection"]
 
-NUM_BINS = 15  # as in Guo et al., 2017, "On Calibration of Modern Neural Networks"
 TOP = 5  # classes named in a prediction
 
 
@@ -33,7 +33,7 @@ class LabelSection(Section):
 
 
 class LabelKind(Answer):
-    """State: `labels`, the class names in order, and `counts`, the training rows of each."""
+    """State: `labels`, the class names, `counts`, the training rows of each, and a temperature if one helps."""
 
     key = "label"
     sections = (LabelSection,)
@@ -120,6 +120,9 @@ class LabelKind(Answer):
         # target: (B,) class numbers, or (B, C) shares after mixup or cutmix
         return F.cross_entropy(outputs["logits"].float(), target, label_smoothing=self._smoothing)
 
+    def class_logits(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor] | None:
+        return outputs["logits"], target
+
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
         wanted = target if target.dim() == 1 else target.argmax(1)
         return {"accuracy": ((outputs["logits"].argmax(1) == wanted).sum(), len(target))}
@@ -129,7 +132,7 @@ class LabelKind(Answer):
         return torch.lerp(shares.roll(1, 0), shares, keep[:, None])
 
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {**outputs, "probabilities": outputs["logits"].float().softmax(1)}
+        return {**outputs, "probabilities": (outputs["logits"].float() / self.temperature).softmax(1)}
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         probabilities = outputs["probabilities"]  # (B, C)
@@ -191,6 +194,7 @@ class LabelKind(Answer):
             "y_label": "accuracy",
             "counts": counts[filled].tolist(),
         }
+        fitted = "" if self.temperature == 1 else f"; logits are divided by {self.temperature:.3f}"
         return [
             Block("Per class", "table", {"columns": ["class", "precision", "recall", "f1", "rows"], "rows": rows}),
             Block(
@@ -199,7 +203,7 @@ class LabelKind(Answer):
                 {"labels": self.labels, "values": confusion.tolist()},
                 "rows: true class; columns: predicted",
             ),
-            Block("Calibration", "lines", calibration, "a calibrated network's points lie on the diagonal"),
+            Block("Calibration", "lines", calibration, f"a calibrated network's points lie on the diagonal{fitted}"),
         ]
 
     def _arrays(
@@ -238,22 +242,3 @@ def _per_class(predicted_rows: np.ndarray, actual_rows: np.ndarray, num_classes:
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         return {"precision": hits / predicted, "recall": hits / actual, "f1": 2 * hits / (actual + predicted)}
-
-
-def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, mean confidence and accuracy in NUM_BINS equal bins of confidence; 0 where a bin is empty."""
-    bins = np.clip((confidence * NUM_BINS).astype(int), 0, NUM_BINS - 1)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    divisor = np.maximum(counts, 1)
-    mean_confidence = np.bincount(bins, weights=confidence, minlength=NUM_BINS) / divisor
-    return counts, mean_confidence, np.bincount(bins, weights=correct, minlength=NUM_BINS) / divisor
-
-
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """ECE over 15 equal bins (Guo et al., 2017, equation 3), from 0 to 1.
-
-    >>> expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False]))
-    0.4
-    """
-    counts, mean_confidence, accuracy = calibration_bins(confidence, correct)
-    return round(float((counts * np.abs(mean_confidence - accuracy)).sum() / max(len(confidence), 1)), 12)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,6 +27,7 @@ from ..task import Task
 from .epochs import Epochs, by_length
 from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
 from .transfer import learning_parts, resting_modules
+from .watch import Watch
 
 __all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "tensors_under", "training_rows"]
 
@@ -124,6 +125,9 @@ class Progress:
     best_epoch: int = -1
     log: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.jsonl so far."""
+    looks: list[dict[str, Any]] = field(default_factory=list)
+    """What the watch has seen of single steps, see watch.py."""
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
     def epochs(self) -> list[dict[str, Any]]:
         return [row for row in self.log if row["event"] == "epoch"]
@@ -135,13 +139,16 @@ class Listener(Protocol):
     def stepped(self, trainer: Trainer, rows: int) -> None: ...
     def logged(self, row: Mapping[str, Any]) -> None: ...
     def improved(self, trainer: Trainer) -> None: ...
+    def found(self, trainer: Trainer, finding: Finding) -> None: ...
     def stopping(self) -> bool: ...
 
 
 class Trainer:
     """A model, its optimisers and where they stand. `run()` trains to the end, or until the listener stops it."""
 
-    def __init__(self, task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, task: Task, model: nn.Module, encoded: Encoded, splits: Mapping[str, Tensor], *, watched: bool = True
+    ) -> None:
         self.task = task
         self.recipe: Recipe = task.recipe
         self._train = task.recipe.train
@@ -161,6 +168,7 @@ class Trainer:
         self.steps_per_epoch = self.epochs.num_steps
         self.num_steps = self._train.steps or self.steps_per_epoch * self._train.epochs
         self.num_epochs = math.ceil(self.num_steps / self.steps_per_epoch)
+        self._watch = Watch(self) if watched else None
 
     @property
     def step(self) -> int:
@@ -176,6 +184,7 @@ class Trainer:
 
     def run(self, listener: Listener) -> None:
         at = self.progress
+        self._stop(Finding(**finding) for finding in at.findings)  # of before a resume
         while at.epoch < self.num_epochs and not self._out_of_patience():
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
@@ -191,6 +200,7 @@ class Trainer:
                 if self.step % log_every == 0:
                     elapsed = time.perf_counter() - started
                     self._log(listener, {"event": "step", **self.totals.means(), "lr": lr, "elapsed": elapsed})
+                self._report(listener, self._watch.of_step() if self._watch else [])
                 listener.stepped(self, len(rows))
                 if listener.stopping():
                     return
@@ -214,10 +224,14 @@ class Trainer:
                 loss = self.task.loss(outputs, batch)
             (loss if share is None else loss * share).backward()
             self.totals.add(outputs, batch, loss)
+        if self._watch:
+            self._watch.before_step()
         if train.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, train.clip)
         for optimiser in self.optimisers:
             optimiser.step()
+        if self._watch:
+            self._watch.after_step()
         for parameter in self.parameters:
             parameter.grad = None
         if self.averaged is not None:
@@ -251,6 +265,7 @@ class Trainer:
         at.epoch, at.step_in_epoch, self.totals = at.epoch + 1, 0, Totals(self.task)
         if better:
             listener.improved(self)
+        self._report(listener, self._watch.of_epoch() if self._watch else [])
 
     def _log(self, listener: Listener, row: dict[str, Any]) -> None:
         row = {"epoch": self.progress.epoch, "step": self.step, **row}
@@ -264,7 +279,24 @@ class Trainer:
                 {"step": row["step"], "lr": row["lr"]},
                 "lower optim.lr, set train.clip=1, or look for NaN in the data",
             )
-            raise GateFailed(f"training stopped: {finding.message}", [finding])
+            self._report(listener, [finding])
+
+    def _report(self, listener: Listener, findings: Sequence[Finding]) -> None:
+        """Tell what was found, each check once, or once more where it has become worse; an error that is not waived
+        stops the training.
+        """
+        for finding in findings:
+            told = [one["severity"] for one in self.progress.findings if one["check"] == finding.check]
+            if "error" in told or finding.severity in told:
+                continue
+            self.progress.findings.append(finding.to_json())
+            listener.found(self, finding)
+            self._stop([finding])
+
+    def _stop(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            if finding.severity == "error" and finding.check not in self.recipe.waive:
+                raise GateFailed(f"training stopped: {finding.message}", [finding])
 
     def _out_of_patience(self) -> bool:
         patience = self.recipe.train.patience

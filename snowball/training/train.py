@@ -94,7 +94,7 @@ def train(
     _fit(trainer, run, run.path, display)
     _fit_control(task, run, encoded, splits, display)
     whole = prepared.encoded.to(device)
-    return _finish(run, task, trainer, whole, as_rows(prepared.splits, whole.index_device)["test"], display, started)
+    return _finish(run, task, trainer, whole, as_rows(prepared.splits, whole.index_device), display, started)
 
 
 def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Finding]:
@@ -111,12 +111,14 @@ def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Fi
 
 def _reopen(resume: Path, asked: Mapping[str, Any], display: Display) -> tuple[Run, Prepared, Path | None]:
     """The run, its data and the checkpoint to go on from; None when it was stopped before its first."""
-    if asked:
-        raise BadInput(f"resume goes on with the run's own recipe; {', '.join(asked)} would change it")
+    if changed := [key for key in asked if not key.startswith("waive.")]:
+        raise BadInput(f"resume goes on with the run's own recipe; {', '.join(changed)} would change it")
     is_checkpoint = resume.suffix == ".safetensors"
     run = Run(resume.parent.parent if is_checkpoint else resume)
     if run.finished:
         raise BadInput(f"{run.path}: finished already; nothing to resume")
+    if asked:  # with what stopped it waived, which changes nothing that is trained
+        run.keep_recipe(run.recipe.replace(asked))
     for leftover in run.path.rglob(".*.tmp"):  # of a write that was killed
         leftover.unlink()
     checkpoint = resume if is_checkpoint else newest_checkpoint(run.path / "last")
@@ -148,7 +150,7 @@ def _fit_control(task: Task, run: Run, encoded: Encoded, splits: Mapping[str, to
     if control is None:
         return
     network = control.network.to(encoded.device)
-    trainer = Trainer(task, network, encoded, splits)
+    trainer = Trainer(task, network, encoded, splits, watched=False)
     if (checkpoint := newest_checkpoint(run.path / CONTROL / "last")) is not None:
         trainer.load(*load_checkpoint(checkpoint))
     count = sum(parameter.numel() for parameter in network.parameters())
@@ -161,6 +163,7 @@ def _fit(trainer: Trainer, run: Run, folder: Path, display: Display) -> None:
     """The loop, with its checkpoints, its log and its interruptions; all it writes goes to `folder`."""
     write_bytes(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in trainer.progress.log).encode())
     recorder = _Recorder(run, folder, trainer, display)
+    recorder.record(trainer)
     display.start("epoch", trainer.num_steps)
     display.advance(trainer.step)
     try:
@@ -168,8 +171,13 @@ def _fit(trainer: Trainer, run: Run, folder: Path, display: Display) -> None:
             trainer.run(recorder)
             save_checkpoint(folder / "last", trainer)
     except GateFailed as error:
-        run.record("training", error.findings)
-        raise
+        if error.findings[0].check == "non-finite":  # the weights are lost: the checkpoints before them are kept
+            raise
+        save_checkpoint(folder / "last", trainer)
+        waiver = f'waive.{error.findings[0].check}="your reason"'
+        raise GateFailed(
+            f"{error}; go on in spite of it with: snowball train resume={run.path} {waiver}", error.findings
+        ) from None
     except OSError as error:
         raise BadInput(f"{run.path}: {error.strerror}; go on with: snowball train resume={run.path}") from error
     finally:
@@ -189,6 +197,7 @@ class _Recorder:
         self.signal = 0
         self._run = run
         self._folder = folder
+        self._stage = "training" if folder == run.path else folder.name
         self._display = display
         self._every = trainer.recipe.train.checkpoint_seconds
         self._saved = time.monotonic()
@@ -219,6 +228,13 @@ class _Recorder:
 
     def improved(self, trainer: Trainer) -> None:
         self._run.save_model(merged(trainer.best_model), self._folder)
+
+    def found(self, trainer: Trainer, finding: Finding) -> None:
+        self._display.findings(self._stage, [finding], self._run.recipe.waive)
+        self.record(trainer)
+
+    def record(self, trainer: Trainer) -> None:
+        self._run.record(self._stage, [Finding(**one) for one in trainer.progress.findings])
 
     def stopping(self) -> bool:
         return bool(self.signal)
@@ -254,17 +270,19 @@ def _finish(
     task: Task,
     trainer: Trainer,
     encoded: Encoded,
-    test_rows: torch.Tensor,
+    rows: Mapping[str, torch.Tensor],
     display: Display,
     started: float,
 ) -> Run:
-    """Evaluate the best weights on the test split, write the report and, last, the manifest."""
+    """Calibrate the best weights, evaluate them on the test split, write the report and, last, the manifest."""
     from ..evaluate import evaluate_rows
+    from ..evaluate.calibrate import calibrate
 
     if not (run.path / "model.safetensors").is_file():
         raise BadInput(f"{run.path}: no epoch gave a {task.metric.name} to choose weights by")
     model = run.model().to(trainer.device)
-    evaluate_rows(run, task, model, encoded, test_rows, "test", display)
+    task = calibrate(run, task, model, encoded, rows["val"], display)
+    evaluate_rows(run, task, model, encoded, rows["test"], "test", display)
     run.seal()
     display.line(f"done in {time.perf_counter() - started:.1f} s: {run.path}")
     return run
