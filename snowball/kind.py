@@ -181,10 +181,16 @@ class Kind(ABC):
         """Findings on the facts of all readable rows, and on the state."""
         return []
 
-    @classmethod
-    def sketch(cls, value: Any) -> np.ndarray | None:
-        """Whole numbers (K,) of which near-equal values share most, as MinHash gives; None: nothing to compare."""
+    def sketch(self, value: Any) -> np.ndarray | None:
+        """What near copies of a value are found by, an array of one shape and type; None: nothing to compare."""
         return None
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        """(P, 2) numbers of those sketches (N, ...) whose values are nearly the same, the most alike first."""
+        import numpy as np
+
+        return np.empty((0, 2), dtype=np.int64)
 
     def notes(self, value: Any) -> list[str]:
         """What a person should know of a value that is to be answered, such as what the network cannot see of it."""

@@ -25,6 +25,7 @@ from ..finding import BadInput, Finding
 from ..kind import Answer, Batch, Block, Follow, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
+from ._minhash import near_by_minhash
 from ._tokenizer import (
     BEGIN,
     END,
@@ -270,8 +271,7 @@ class TextKind(Answer):
         message = f"{cut} training rows are longer than {limit} tokens, and cut there"
         return [Finding("cut-rows", "note", message, {"rows": cut, "max_tokens": limit}, "raise text.max_tokens")]
 
-    @classmethod
-    def sketch(cls, value: str) -> np.ndarray | None:
+    def sketch(self, value: str) -> np.ndarray | None:
         """(SKETCH,) MinHash of its shingles of bytes (Broder, 1997): texts agree in as many as they share shingles."""
         content = " ".join(value.lower().split()).encode()
         if len(content) < SHORT:
@@ -280,6 +280,10 @@ class TextKind(Answer):
         keys = np.unique(window.astype(np.uint64) @ _PLACES)  # the shingles as whole numbers
         sketch: np.ndarray = ((keys[:, None] * _MULTIPLIERS) >> np.uint64(33)).min(0).astype(np.int64)
         return sketch
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_by_minhash(sketches)
 
     def notes(self, value: str) -> list[str]:
         notes = []

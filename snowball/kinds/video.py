@@ -21,8 +21,8 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._films import FilmKind, strip
 from ._image_augment import ImageAugment, augment_images
+from ._near_pictures import near_pictures, sketch_pictures
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
-from ._sketch import sketch_pictures
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
 __all__ = ["VideoKind", "VideoSection"]
@@ -141,10 +141,13 @@ class VideoKind(FilmKind):
         frames = {"fewest": counts[0], "median": counts[len(counts) // 2], "most": counts[-1]} if counts else {}
         return {"sizes": dict(sizes.most_common()), "frames": frames}
 
-    @classmethod
-    def sketch(cls, value: Clip) -> np.ndarray | None:
+    def sketch(self, value: Clip) -> np.ndarray | None:
         frames = value.frames
-        return sketch_pictures(frames[np.linspace(0, len(frames) - 1, min(SKETCHED, len(frames))).astype(int)])
+        return sketch_pictures(frames[np.linspace(0, len(frames) - 1, SKETCHED).astype(int)], self.size)
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_pictures(sketches)
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = super().audit(facts)
