@@ -114,8 +114,13 @@ class Kind(ABC):
     """Other kinds whose columns this one can read where its task is asked for: an animation has a picture's suffix."""
     metadata: ClassVar[tuple[str, ...]] = ()
     """Those facts that are of the file and not of what it shows: an audit looks whether one gives the answer away."""
+    background: ClassVar[tuple[str, ...]] = ()
+    """The same, those that are of what surrounds what is shown."""
+    traits: ClassVar[tuple[str, ...]] = ()
+    """Further facts that say what a value is like, such as its brightness: splits are compared by these and by
+    `metadata`, and a row that is far off in one is named."""
     sketch_rows: ClassVar[int | None] = None
-    """Rows up to which a table is looked through for near copies. None: any number."""
+    """Rows up to which a table is looked through for near copies: a sketch of each is held. None: any number."""
     held_rows: ClassVar[int] = 128
     """Raw values that may be in memory at once."""
     fit_rows: ClassVar[int | None] = 2000

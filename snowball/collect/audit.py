@@ -11,8 +11,10 @@ import numpy as np
 from ..finding import Finding, worst_first
 from ..table import Table
 from ..task import Task
+from .drift import split_mismatch
 from .encode import Encoded, bad_rows_finding
 from .leak import metadata_leaks
+from .outliers import outliers
 
 __all__ = ["audit", "near_pairs", "summary"]
 
@@ -26,6 +28,7 @@ def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Seque
     findings += _near_duplicates(task, table, encoded, splits)
     findings += _group_overlap(table, splits) + _owner_overlap(table, splits, task.recipe.data.group)
     findings += metadata_leaks(task, table, encoded)
+    findings += split_mismatch(task, table, encoded, splits) + outliers(task, table, encoded)
     findings += _neighbours(table, splits) if task.ordered else []
     return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
 

@@ -8,8 +8,8 @@ discriminant analysis), with equal spread: two trousers are not copies because b
 2. The middle of the picture, moved to where it fits the neighbour best. By it, they are judged.
 
 What distance makes a copy depends on the data, and on the place in it. So the distance of two is set beside that of
-other neighbours of both, and this share beside what it is for most rows: `_bound` knows how often a share so small is met
-without copies, and as many pairs are named as hold a part of FALSE by chance (Benjamini and Hochberg, 1995).
+other neighbours of both, and this share beside what it is for most rows: `_bound` knows how often a share so small is
+met without copies, and as many pairs are named as hold a part of FALSE by chance (Benjamini and Hochberg, 1995).
 
 Shapes: N pictures or films, T frames each, H, W, D components, K neighbours, S shifts.
 """

@@ -30,6 +30,7 @@ from ._frames import camera_frames, film_frames
 from ._image_augment import ImageAugment, augment_images
 from ._image_decode import decode_picture, resize_picture, unreadable_reason
 from ._near_pictures import near_pictures, sketch_pictures
+from ._picture_facts import BORDER, shown_facts
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES
@@ -78,6 +79,8 @@ class ImageKind(Kind):
     widget: ClassVar[str] = "file"
     accept: ClassVar[str] = "image/*"
     metadata: ClassVar[tuple[str, ...]] = ("height", "width", "mode")
+    background: ClassVar[tuple[str, ...]] = BORDER
+    traits: ClassVar[tuple[str, ...]] = ("brightness",)
     sketch_rows: ClassVar[int | None] = 200_000
     fit_rows: ClassVar[int | None] = 200
     """Pictures are decoded for it once more, and 200 tell the means within 0.1 of the pictures' own deviation."""
@@ -185,6 +188,7 @@ class ImageKind(Kind):
             "width": value.shape[1],
             "mode": "grey" if value.ndim == 2 else "colour",
             "constant": bool(value[0].min() == value[0].max() and value.min() == value.max()),  # mostly told by a row
+            **shown_facts(value[None]),
         }
 
     @classmethod

@@ -94,6 +94,7 @@ class TextKind(Answer):
     reads_paths: ClassVar[bool] = False
     padding: ClassVar[int | None] = PAD
     fit_rows: ClassVar[int | None] = None
+    traits: ClassVar[tuple[str, ...]] = ("characters", "words", "script")
     metric: ClassVar[Metric] = Metric("perplexity", "min")
     headline: ClassVar[Metric | None] = Metric("chrf", "max")  # BLEU is 0 for answers of fewer than four words
 
@@ -247,21 +248,6 @@ class TextKind(Answer):
                 f"{sum(others.values())} texts are not in {usual} script as the others are, but in {', '.join(others)}"
             )
             findings.append(Finding("language-outliers", "note", message, others, "look whether they belong"))
-        lengths = np.array([fact["characters"] for fact in facts])
-        low, middle, high = np.quantile(lengths, [0.25, 0.5, 0.75])
-        bound = high + 10 * max(
-            high - low, middle
-        )  # far beyond Tukey's 3 interquartile ranges: lengths have long tails
-        if (outliers := int((lengths > bound).sum())) and len(facts) >= 20:
-            findings.append(
-                Finding(
-                    "length-outliers",
-                    "note",
-                    f"{outliers} texts have more than {int(bound):,} characters; the median is {int(middle):,}",
-                    {"rows": outliers, "longest": int(lengths.max()), "median": int(middle)},
-                    "look at them: rows that were joined by accident?",
-                )
-            )
         return findings + self._cut_rows()
 
     def _cut_rows(self) -> list[Finding]:

@@ -22,6 +22,7 @@ from ..rng import SampleRandom
 from ._films import FilmKind, strip
 from ._image_augment import ImageAugment, augment_images
 from ._near_pictures import near_pictures, sketch_pictures
+from ._picture_facts import BORDER, shown_facts
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
@@ -60,6 +61,8 @@ class VideoKind(FilmKind):
         *("height", "width", "fps", "frames", "seconds"),
         *("has_audio", "codec", "container", "suffix"),
     )
+    background: ClassVar[tuple[str, ...]] = BORDER
+    traits: ClassVar[tuple[str, ...]] = ("brightness",)
     held_rows: ClassVar[int] = 16
     called: ClassVar[str] = "video"
 
@@ -133,6 +136,10 @@ class VideoKind(FilmKind):
 
     def input_axes(self) -> dict[int, str]:
         return {3: "height", 4: "width"}
+
+    @classmethod
+    def facts(cls, value: Clip) -> dict[str, Any]:
+        return {**super().facts(value), **shown_facts(value.frames[:: max(1, len(value.frames) // 4)])}
 
     @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
