@@ -34,6 +34,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
         ("docs/audio.md", "tones.onnx"),
         ("docs/caffe.md", "net.onnx"),
         ("docs/keras.md", "net.onnx"),
+        ("docs/audit.md", ""),
         ("docs/checks.md", "training.py"),
         ("docs/onnx.md", "net.onnx"),
     ],
@@ -50,7 +51,7 @@ def test_a_tutorial_runs_as_written(name: str, made: str, tmp_path: Path, monkey
             program, *words = shlex.split(line)
             assert program == "snowball"
             assert main(words) == 0, line
-    assert (tmp_path / made).is_file()
+    assert (tmp_path / made).is_file() or not made
 
 
 def test_the_readmes_python_runs_and_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
