@@ -31,7 +31,7 @@ def split_mismatch(task: Task, table: Table, encoded: Encoded, splits: Mapping[s
     held_out = [name for name in ("val", "test") if len(rows.get(name, ())) >= FEWEST]
     if len(rows.get("train", ())) < FEWEST:
         return []
-    drifts = []
+    drifts: list[dict[str, Any]] = []
     for role, name in compared:
         values = {split: _values(encoded, role, name, rows[split]) for split in ("train", *held_out)}
         for split in held_out:

@@ -79,7 +79,7 @@ def near_pictures(sketches: np.ndarray) -> np.ndarray:
     if len(sketches) < FEWEST:
         return np.empty((0, 2), dtype=np.int64)
     random = np.random.Generator(np.random.Philox(0))
-    _, neighbours = _neighbours(_described(sketches, _spectrum, _fitted(sketches, _spectrum, True, random)))
+    neighbours = _neighbours(_described(sketches, _spectrum, _fitted(sketches, _spectrum, True, random)))
     distances = _aligned_distances(sketches, neighbours, _fitted(sketches, _middle, False, random))
     shares = distances / _usual_distances(distances, neighbours)
     near = (shares <= _bound(shares.amin(1))) | (distances <= SAME)
@@ -184,23 +184,22 @@ def _described(
     return torch.cat([fitted(describe(sketches[part])) for part in _chunks(len(sketches))])
 
 
-def _neighbours(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (N, K) to the nearest others, and which they are: among the rows that share one of their cells."""
+def _neighbours(rows: Tensor) -> Tensor:
+    """(N, K): which others are nearest, among the rows that share one of their cells; -1 where there are fewer."""
     num = len(rows)
     centres = _centres(rows, max(1, num // CELL))
     homes = torch.cat([(rows[part] @ centres.T).topk(min(CELLS, len(centres))).indices for part in _chunks(num)])
-    distances = torch.full((num, K), 2.0)
     nearest = torch.full((num, K), -1)
     for cell in range(len(centres)):
         others = torch.nonzero((homes == cell).any(1))[:, 0]
         mine = torch.nonzero(homes[:, 0] == cell)[:, 0]
         for part in mine.split(TOGETHER):
             alike = rows[part] @ rows[others].T
-            alike[part[:, None] == others] = -1.0
+            alike[part[:, None] == others] = -2.0  # a row is no neighbour of its own
             found = alike.topk(min(K, len(others)))
-            distances[part, : found.values.shape[1]] = 1 - found.values
-            nearest[part, : found.values.shape[1]] = others[found.indices]
-    return distances.clamp_min(0), nearest
+            near = torch.where(found.values > -2.0, others[found.indices], -1)
+            nearest[part, : near.shape[1]] = near
+    return nearest
 
 
 def _centres(rows: Tensor, num: int) -> Tensor:
