@@ -41,10 +41,9 @@ def test_altered_copies_are_found_and_nothing_else() -> None:
 
 
 def test_look_alikes_are_no_copies() -> None:
-    """Points of a plane, as it were, that are all alike: the nearest is no copy, however near it is."""
-    first, second, third = scenes(3).astype(np.float64)
-    mixed = np.random.default_rng(1).random((500, 2, 1, 1))
-    pictures = (first + mixed[:, 0] * second + mixed[:, 1] * third) / 3
+    """Mixtures of eight pictures: the nearest is no copy, however near it is."""
+    mixed = np.random.default_rng(1).dirichlet(np.ones(8), 500)
+    pictures = np.tensordot(mixed, scenes(8), 1)
     assert near_pictures(pictures.astype(np.uint8)[:, None]).tolist() == []
 
 
@@ -52,7 +51,7 @@ def test_the_bound_lets_chance_pairs_be_few() -> None:
     usual = torch.rand(1000, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.3
     assert _bound(usual) == 0.0
     bound = _bound(torch.cat([usual, torch.full((40,), 0.02)]))
-    assert 0.02 <= bound < 0.3
+    assert 0.0199 <= bound < 0.3
 
 
 def test_what_is_plain_has_no_sketch_and_none_is_enlarged() -> None:

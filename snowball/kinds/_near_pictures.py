@@ -51,6 +51,7 @@ CLOSE = 0.5  # of the distance to the K-th neighbour, at most, however rare that
 # A distance from which on rows are copies whatever is around them: of many copies, each is usual. Of 10,000 digits of
 # MNIST, 1 in 1,000 has one within 0.012 to 0.019.
 SAME = 0.003
+NEXT = 4.0  # times the nearest distance of either row: what is alike to a picture is alike to its copy, but not as near
 CELL = 512  # rows of a cell, on average
 CELLS = 4  # nearest cells in which a row is looked for; of 1,000 altered digits, 998 share one with their original
 TOGETHER = 512  # rows that are worked on at once: bounds the memory
@@ -83,6 +84,8 @@ def near_pictures(sketches: np.ndarray) -> np.ndarray:
     distances = _aligned_distances(sketches, neighbours, _fitted(sketches, _middle, False, random))
     shares = distances / _usual_distances(distances, neighbours)
     near = (shares <= _bound(shares.amin(1))) | (distances <= SAME)
+    nearest = distances.amin(1)
+    near &= distances <= NEXT * torch.minimum(nearest[:, None], nearest[neighbours]).clamp_min(SAME)
     row, place = torch.nonzero(near, as_tuple=True)
     pairs = torch.stack([row, neighbours[row, place]], 1).sort(1).values
     found = dict.fromkeys(map(tuple, pairs[shares[row, place].argsort()].tolist()))
