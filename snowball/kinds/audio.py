@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +29,6 @@ from ._upload import file_bytes
 
 __all__ = ["PADDING", "AudioKind", "AudioSection", "masks_of"]
 
-SILENCE = 1e-12  # power: 120 dB below full scale, under what 16 bits can hold
 PADDING = -32768
 """The sample that is none: what is encoded stops one short of it."""
 MAX_AUTO_RATE = 16_000  # Hz: speech is understood up to 8 kHz, half of it
@@ -129,8 +127,7 @@ class AudioKind(Kind):
 
     @classmethod
     def facts(cls, value: Sound) -> dict[str, Any]:
-        power = float(np.square(value.samples, dtype=np.float64).mean()) if len(value.samples) else 0.0
-        return {**value.facts, "level": round(10 * math.log10(max(power, SILENCE)), 1)}  # decibels
+        return dict(value.facts)
 
     @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
