@@ -117,8 +117,13 @@ class Kind(ABC):
     """Other kinds whose columns this one can read where its task is asked for: an animation has a picture's suffix."""
     metadata: ClassVar[tuple[str, ...]] = ()
     """Those facts that are of the file and not of what it shows: an audit looks whether one gives the answer away."""
+    background: ClassVar[tuple[str, ...]] = ()
+    """The same, those that are of what surrounds what is shown."""
+    traits: ClassVar[tuple[str, ...]] = ()
+    """Further facts that say what a value is like, such as its brightness: splits are compared by these and by
+    `metadata`, and a row that is far off in one is named."""
     sketch_rows: ClassVar[int | None] = None
-    """Rows up to which a table is looked through for near copies. None: any number."""
+    """Rows up to which a table is looked through for near copies: a sketch of each is held. None: any number."""
     held_rows: ClassVar[int] = 128
     """Raw values that may be in memory at once."""
     fit_rows: ClassVar[int | None] = 2000
@@ -184,10 +189,16 @@ class Kind(ABC):
         """Findings on the facts of all readable rows, and on the state."""
         return []
 
-    @classmethod
-    def sketch(cls, value: Any) -> np.ndarray | None:
-        """Whole numbers (K,) of which near-equal values share most, as MinHash gives; None: nothing to compare."""
+    def sketch(self, value: Any) -> np.ndarray | None:
+        """What near copies of a value are found by, an array of one shape and type; None: nothing to compare."""
         return None
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        """(P, 2) numbers of those sketches (N, ...) whose values are nearly the same, the most alike first."""
+        import numpy as np
+
+        return np.empty((0, 2), dtype=np.int64)
 
     def notes(self, value: Any) -> list[str]:
         """What a person should know of a value that is to be answered, such as what the network cannot see of it."""

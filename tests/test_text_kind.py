@@ -146,15 +146,15 @@ def test_unigram_is_the_entropy_of_the_training_tokens() -> None:
 def test_sketches_of_near_copies_agree_and_of_others_do_not() -> None:
     long = " ".join(f"sentence number {number} says something of its own" for number in range(20))
     near, other = (
-        TextKind.sketch(long.replace("number 7 says", "number seven told")),
-        TextKind.sketch("lorem ipsum " * 9),
+        CHAR.sketch(long.replace("number 7 says", "number seven told")),
+        CHAR.sketch("lorem ipsum " * 9),
     )
-    mine = TextKind.sketch(long)
+    mine = CHAR.sketch(long)
     assert mine is not None and near is not None and other is not None
     assert float((mine == near).mean()) >= 0.75
     assert float((mine == other).mean()) <= 0.1
-    assert TextKind.sketch("too short to tell") is None
-    again = TextKind.sketch(long.upper().replace(" ", "  "))
+    assert CHAR.sketch("too short to tell") is None
+    again = CHAR.sketch(long.upper().replace(" ", "  "))
     assert again is not None and (again == mine).all()
 
 
@@ -165,7 +165,7 @@ def test_a_sketch_estimates_the_share_of_shingles() -> None:
     for one in range(3):
         for two in range(3):
             exact = len(shingles[one] & shingles[two]) / len(shingles[one] | shingles[two])
-            first, second = TextKind.sketch(texts[one]), TextKind.sketch(texts[two])
+            first, second = CHAR.sketch(texts[one]), CHAR.sketch(texts[two])
             assert first is not None and second is not None
             assert float((first == second).mean()) == pytest.approx(exact, abs=0.3)
 
@@ -173,9 +173,8 @@ def test_a_sketch_estimates_the_share_of_shingles() -> None:
 def test_the_audit_finds_wrong_encodings_and_outliers() -> None:
     texts = ["a text of usual length"] * 30 + ["cafÃ© is UTF-8 read as Latin-1", "lost \ufffd byte", "x" * 9000]
     found = {finding.check: finding for finding in CHAR.audit([CHAR.facts(text) for text in texts])}
-    assert set(found) == {"encoding", "length-outliers"}
+    assert set(found) == {"encoding"}
     assert found["encoding"].evidence["rows"] == 2
-    assert found["length-outliers"].evidence == {"rows": 1, "longest": 9000, "median": 22}
     assert not CHAR.audit([CHAR.facts("façade “quoted”")] * 30)
 
 

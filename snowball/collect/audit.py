@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,26 +11,24 @@ import numpy as np
 from ..finding import Finding, worst_first
 from ..table import Table
 from ..task import Task
+from .drift import split_mismatch
 from .encode import Encoded, bad_rows_finding
 from .leak import metadata_leaks
+from .outliers import outliers
 
-__all__ = ["audit", "summary"]
+__all__ = ["audit", "near_pairs", "summary"]
 
 SHOWN = 20  # rows named in a finding's evidence
-BANDS = (
-    8  # parts of a sketch: rows that agree in a whole part are compared; of 4 numbers each, 0.8-alike rows meet 98 %
-)
-ALIKE = 0.75  # of a sketch's numbers that are equal: about the share of their content that two rows have in common
-CROWD = 50  # rows of one part that are compared with each other; a larger crowd says the same with its first ones
 
 
 def audit(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
     """Findings on unreadable rows, duplicates within and across splits, conflicting answers, and what kinds find."""
     findings = [bad_rows_finding(table, encoded.bad)] if encoded.bad else []
     findings += _duplicates(table, encoded, splits)
-    findings += _near_duplicates(table, encoded, splits)
+    findings += _near_duplicates(task, table, encoded, splits)
     findings += _group_overlap(table, splits) + _owner_overlap(table, splits, task.recipe.data.group)
     findings += metadata_leaks(task, table, encoded)
+    findings += split_mismatch(task, table, encoded, splits) + outliers(task, table, encoded)
     findings += _neighbours(table, splits) if task.ordered else []
     return worst_first([*findings, *task.audit(_readable_facts(task, encoded))])
 
@@ -152,21 +150,25 @@ def _owner_overlap(table: Table, splits: Mapping[str, Sequence[int]], named: str
     return [Finding("group-overlap", "warning", message, {"values": shared[:SHOWN], "count": len(shared)}, fix)]
 
 
-def _near_duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
-    """Rows that are nearly, but not exactly, the same, found by locality-sensitive hashing of their sketches."""
+def near_pairs(task: Task, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
+    """Rows that are nearly, but not exactly, the same in the first thing given, the most alike first."""
     split_of = {int(row): name for name, rows in splits.items() for row in rows}
-    met: dict[tuple[int, bytes], list[int]] = {}
-    for row, sketch in encoded.sketches.items():
+    # Of rows that are exactly the same, one of each split is looked at: many would hide what is near to them.
+    same: dict[str, dict[str, int]] = {}
+    for row in encoded.sketches:
         if row in split_of:
-            for number, part in enumerate(np.split(sketch, BANDS)):
-                met.setdefault((number, part.tobytes()), []).append(row)
-    seen = {row: encoded.digests[row].partition(" ")[0] for row in encoded.sketches}
-    pairs: dict[tuple[int, int], float] = {}
-    for rows in met.values():
-        for one, other in combinations(rows[:CROWD], 2):
-            if seen[one] != seen[other] and (one, other) not in pairs:
-                pairs[one, other] = float((encoded.sketches[one] == encoded.sketches[other]).mean())
-    near = sorted((pair for pair, share in pairs.items() if share >= ALIKE), key=lambda pair: -pairs[pair])
+            same.setdefault(encoded.digests[row].partition(" ")[0], {}).setdefault(split_of[row], row)
+    copies = list(same.values())
+    if not copies:
+        return []
+    sketches = np.stack([encoded.sketches[next(iter(rows.values()))] for rows in copies])
+    pairs = task.kinds[next(iter(task.given))].near_copies(sketches).tolist()
+    return [pair for one, other in pairs for pair in product(copies[one].values(), copies[other].values())]
+
+
+def _near_duplicates(task: Task, table: Table, encoded: Encoded, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
+    split_of = {int(row): name for name, rows in splits.items() for row in rows}
+    near = near_pairs(task, encoded, splits)
     across = [pair for pair in near if split_of[pair[0]] != split_of[pair[1]]]
     within = [pair for pair in near if split_of[pair[0]] == split_of[pair[1]]]
 

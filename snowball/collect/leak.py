@@ -1,4 +1,4 @@
-"""Metadata that gives the answer away: what a file's size or sound track tells of its label, without a look inside."""
+"""Shortcuts: what a file's size or sound track, or the border of a picture, tells of its label by itself."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ def metadata_leaks(task: Task, table: Table, encoded: Encoded) -> list[Finding]:
     findings = []
     for role in task.given:
         facts = [encoded.facts[role][row] or {} for row in readable]
-        names = task.kinds[role].metadata
-        told = {name: _tells([fact.get(name) for fact in facts], labels) for name in names}
-        if found := _finding(role, told, labels):
-            findings.append(found)
+        kind = task.kinds[role]
+        for check, names in (("metadata-leak", kind.metadata), ("background-leak", kind.background)):
+            told = {name: _tells([fact.get(name) for fact in facts], labels) for name in names}
+            if found := _finding(check, role, told, labels):
+                findings.append(found)
     return findings
 
 
-def _finding(role: str, told: dict[str, dict[str, Any] | None], labels: np.ndarray) -> Finding | None:
+def _finding(check: str, role: str, told: dict[str, dict[str, Any] | None], labels: np.ndarray) -> Finding | None:
     majority = float(np.bincount(labels).max() / len(labels))
     leaks = {name: how for name, how in told.items() if how and how["accuracy"] - majority >= GAIN * (1 - majority)}
     leaks = {name: leaks[name] for name in sorted(leaks, key=lambda name: -leaks[name]["accuracy"])}
@@ -58,13 +59,14 @@ def _finding(role: str, told: dict[str, dict[str, Any] | None], labels: np.ndarr
     def shown(names: Sequence[str]) -> str:
         return ", ".join(f"{name} {leaks[name]['accuracy']:.1%}" for name in names)
 
-    message = f"{role}: the answer can be told without looking inside: {shown(sure)} of rows from this fact alone"
+    seen = "without looking inside" if check == "metadata-leak" else "from the background"
+    message = f"{role}: the answer can be told {seen}: {shown(sure)} of rows from this fact alone"
     if likely := [name for name, how in leaks.items() if SURE < how["p"] <= LIKELY]:
         message += f"; perhaps also {shown(likely)}"
     message += f" (one constant answer: {majority:.1%})"
     fix = "a network may learn this in place of what is shown: balance it, or test on rows in which it is alike"
     return Finding(
-        "metadata-leak",
+        check,
         "warning",
         message,
         {"constant": majority, **{name: leaks[name] for name in sure + likely}},

@@ -20,6 +20,7 @@ from ..kind import Absent, Batch, Follow, Kind, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
+from ._minhash import near_by_minhash
 from ._part import part_bounds
 from ._sound_augment import SoundAugment, augment_sounds, draw_masks
 from ._sound_file import MAX_SECONDS, SOUND_SUFFIXES, Sound, as_wav, read_sound, resampled, sound_of_samples
@@ -68,6 +69,7 @@ class AudioKind(Kind):
     padding: ClassVar[int | None] = PADDING
     timed: ClassVar[bool] = True
     metadata: ClassVar[tuple[str, ...]] = ("rate", "channels", "format", "encoding", "suffix", "seconds")
+    traits: ClassVar[tuple[str, ...]] = ("level",)
     fit_rows: ClassVar[int | None] = 200
     widget: ClassVar[str] = "file"
     accept: ClassVar[str] = "audio/*"
@@ -141,9 +143,12 @@ class AudioKind(Kind):
             },
         }
 
-    @classmethod
-    def sketch(cls, value: Sound) -> np.ndarray | None:
+    def sketch(self, value: Sound) -> np.ndarray | None:
         return sketch_sound(value.samples, value.rate)
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_by_minhash(sketches)
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         num = len(facts)

@@ -74,6 +74,7 @@ class BoxesKind(Answer):
     sections = (BoxesSection,)
     reads_paths = False
     fit_rows = None
+    traits = ("boxes",)
     metric = Metric("map50_binned", "max")
     headline = Metric("map50", "max")
     graded = True
@@ -174,6 +175,7 @@ class BoxesKind(Answer):
     def facts(cls, value: Boxes) -> dict[str, Any]:
         return {
             "labels": dict(Counter(value.labels)),
+            "boxes": len(value.labels),
             "width": value.width,
             "height": value.height,
             "faults": value.faults,

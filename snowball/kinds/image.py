@@ -29,8 +29,9 @@ from ..rng import SampleRandom
 from ._frames import camera_frames, film_frames
 from ._image_augment import ImageAugment, augment_images
 from ._image_decode import decode_picture, resize_picture, unreadable_reason
+from ._near_pictures import near_pictures, sketch_pictures
+from ._picture_facts import BORDER, shown_facts
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
-from ._sketch import sketch_pictures
 from ._upload import file_bytes
 from ._video_file import FILM_SUFFIXES
 
@@ -78,7 +79,9 @@ class ImageKind(Kind):
     widget: ClassVar[str] = "file"
     accept: ClassVar[str] = "image/*"
     metadata: ClassVar[tuple[str, ...]] = ("height", "width", "mode")
-    sketch_rows: ClassVar[int | None] = 20_000  # 60 microseconds each: more would be felt in the first command
+    background: ClassVar[tuple[str, ...]] = BORDER
+    traits: ClassVar[tuple[str, ...]] = ("brightness",)
+    sketch_rows: ClassVar[int | None] = 200_000  # a kilobyte each
     fit_rows: ClassVar[int | None] = 200
     """Pictures are decoded for it once more, and 200 tell the means within 0.1 of the pictures' own deviation."""
 
@@ -188,6 +191,7 @@ class ImageKind(Kind):
             "contrast": round(float(few.std()) / 255, 3),
             "mode": "grey" if value.ndim == 2 else "colour",
             "constant": bool(value[0].min() == value[0].max() and value.min() == value.max()),  # mostly told by a row
+            **shown_facts(value[None]),
         }
 
     @classmethod
@@ -195,9 +199,12 @@ class ImageKind(Kind):
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
         return {"sizes": dict(sizes.most_common()), "modes": dict(Counter(fact["mode"] for fact in facts))}
 
+    def sketch(self, value: np.ndarray) -> np.ndarray | None:
+        return sketch_pictures(value[None], self.size)
+
     @classmethod
-    def sketch(cls, value: np.ndarray) -> np.ndarray | None:
-        return sketch_pictures(value[None])
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_pictures(sketches)
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = []

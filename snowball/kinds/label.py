@@ -37,6 +37,7 @@ class LabelKind(Answer):
 
     key = "label"
     sections = (LabelSection,)
+    traits: ClassVar[tuple[str, ...]] = ("label",)
     metric: ClassVar[Metric] = Metric("accuracy", "max")
 
     @classmethod

@@ -42,6 +42,7 @@ class NumberKind(Answer):
     key = "number"
     sections = (NumberSection,)
     words: ClassVar[tuple[str, ...]] = ("steer", "angle")
+    traits: ClassVar[tuple[str, ...]] = ("value",)
     metric: ClassVar[Metric] = Metric("mae", "min")
     graded = True
 

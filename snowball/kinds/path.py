@@ -67,6 +67,7 @@ class PathKind(Answer):
     key = "path"
     sections: ClassVar[tuple[type[Section], ...]] = (PathSection, PathAugment)
     padding: ClassVar[int | None] = 0
+    traits: ClassVar[tuple[str, ...]] = ("agents", "way")
     metric = Metric("min_ade", "min")
     baseline_name = "constant velocity"
     counted = "agents"

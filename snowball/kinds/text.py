@@ -25,6 +25,7 @@ from ..finding import BadInput, Finding
 from ..kind import Answer, Batch, Block, Follow, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
+from ._minhash import near_by_minhash
 from ._tokenizer import (
     BEGIN,
     END,
@@ -93,6 +94,7 @@ class TextKind(Answer):
     reads_paths: ClassVar[bool] = False
     padding: ClassVar[int | None] = PAD
     fit_rows: ClassVar[int | None] = None
+    traits: ClassVar[tuple[str, ...]] = ("characters", "words", "script")
     metric: ClassVar[Metric] = Metric("perplexity", "min")
     headline: ClassVar[Metric | None] = Metric("chrf", "max")  # BLEU is 0 for answers of fewer than four words
 
@@ -246,21 +248,6 @@ class TextKind(Answer):
                 f"{sum(others.values())} texts are not in {usual} script as the others are, but in {', '.join(others)}"
             )
             findings.append(Finding("language-outliers", "note", message, others, "look whether they belong"))
-        lengths = np.array([fact["characters"] for fact in facts])
-        low, middle, high = np.quantile(lengths, [0.25, 0.5, 0.75])
-        bound = high + 10 * max(
-            high - low, middle
-        )  # far beyond Tukey's 3 interquartile ranges: lengths have long tails
-        if (outliers := int((lengths > bound).sum())) and len(facts) >= 20:
-            findings.append(
-                Finding(
-                    "length-outliers",
-                    "note",
-                    f"{outliers} texts have more than {int(bound):,} characters; the median is {int(middle):,}",
-                    {"rows": outliers, "longest": int(lengths.max()), "median": int(middle)},
-                    "look at them: rows that were joined by accident?",
-                )
-            )
         return findings + self._cut_rows()
 
     def _cut_rows(self) -> list[Finding]:
@@ -270,8 +257,7 @@ class TextKind(Answer):
         message = f"{cut} training rows are longer than {limit} tokens, and cut there"
         return [Finding("cut-rows", "note", message, {"rows": cut, "max_tokens": limit}, "raise text.max_tokens")]
 
-    @classmethod
-    def sketch(cls, value: str) -> np.ndarray | None:
+    def sketch(self, value: str) -> np.ndarray | None:
         """(SKETCH,) MinHash of its shingles of bytes (Broder, 1997): texts agree in as many as they share shingles."""
         content = " ".join(value.lower().split()).encode()
         if len(content) < SHORT:
@@ -280,6 +266,10 @@ class TextKind(Answer):
         keys = np.unique(window.astype(np.uint64) @ _PLACES)  # the shingles as whole numbers
         sketch: np.ndarray = ((keys[:, None] * _MULTIPLIERS) >> np.uint64(33)).min(0).astype(np.int64)
         return sketch
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_by_minhash(sketches)
 
     def notes(self, value: str) -> list[str]:
         notes = []

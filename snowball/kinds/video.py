@@ -21,8 +21,9 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._films import FilmKind, strip
 from ._image_augment import ImageAugment, augment_images
+from ._near_pictures import near_pictures, sketch_pictures
+from ._picture_facts import BORDER, shown_facts
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
-from ._sketch import sketch_pictures
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
 __all__ = ["VideoKind", "VideoSection"]
@@ -60,6 +61,8 @@ class VideoKind(FilmKind):
         *("height", "width", "fps", "frames", "seconds"),
         *("has_audio", "codec", "container", "suffix"),
     )
+    background: ClassVar[tuple[str, ...]] = BORDER
+    traits: ClassVar[tuple[str, ...]] = ("brightness",)
     held_rows: ClassVar[int] = 16
     called: ClassVar[str] = "video"
 
@@ -135,16 +138,23 @@ class VideoKind(FilmKind):
         return {3: "height", 4: "width"}
 
     @classmethod
+    def facts(cls, value: Clip) -> dict[str, Any]:
+        return {**super().facts(value), **shown_facts(value.frames[:: max(1, len(value.frames) // 4)])}
+
+    @classmethod
     def summary(cls, facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sizes = Counter(f"{fact['height']} x {fact['width']}" for fact in facts)
         counts = sorted(fact["frames"] for fact in facts)
         frames = {"fewest": counts[0], "median": counts[len(counts) // 2], "most": counts[-1]} if counts else {}
         return {"sizes": dict(sizes.most_common()), "frames": frames}
 
-    @classmethod
-    def sketch(cls, value: Clip) -> np.ndarray | None:
+    def sketch(self, value: Clip) -> np.ndarray | None:
         frames = value.frames
-        return sketch_pictures(frames[np.linspace(0, len(frames) - 1, min(SKETCHED, len(frames))).astype(int)])
+        return sketch_pictures(frames[np.linspace(0, len(frames) - 1, SKETCHED).astype(int)], self.size)
+
+    @classmethod
+    def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
+        return near_pictures(sketches)
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = super().audit(facts)
