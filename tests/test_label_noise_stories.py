@@ -1,0 +1,184 @@
+"""Wrong labels as a user looks for them: `snowball audit DATA audit.labels=true`, on pictures and on texts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import snowball
+from snowball.cli import main
+from snowball.collect.read import read_table
+from snowball.display import Display
+from snowball.finding import BadInput, Finding
+from snowball.recipe import DataSection
+from snowball.training import label_noise
+from snowball.training.audit import audit_data
+from snowball.training.out_of_fold import Dealt
+
+TREC = Path(__file__).resolve().parents[2] / "shared" / "data" / "trec" / "train_5500.label"
+QUICK = {"model": "mlp", "epochs": 8, "augment": "none", "folds": 3, "audit.labels": True}
+
+
+def flipped(labels: list[str], share: float, seed: int) -> tuple[list[str], set[int]]:
+    """The labels with this share of them another class, each as likely, and the rows that were flipped."""
+    random = np.random.Generator(np.random.Philox(seed))
+    classes = sorted(set(labels))
+    rows = random.permutation(len(labels))[: round(share * len(labels))].tolist()
+    given = list(labels)
+    for row in rows:
+        given[row] = classes[(classes.index(labels[row]) + random.integers(1, len(classes))) % len(classes)]
+    return given, set(rows)
+
+
+def write_digits(path: Path, share: float, num: int = 900) -> set[int]:
+    """Scanned digits as a table of 64 numbers each, some labels wrong."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    digits = load_digits()
+    given, wrong = flipped([str(label) for label in digits.target[:num]], share, 1)
+    pictures = []
+    for image in digits.images[:num]:
+        import io
+
+        buffer = io.BytesIO()
+        Image.fromarray((image * 15.9).astype(np.uint8)).save(buffer, "png")
+        pictures.append(buffer.getvalue())
+    pq.write_table(pa.table({"image": pictures, "label": given}), path)
+    return wrong
+
+
+def noise(found: list[Finding]) -> Finding:
+    (finding,) = [finding for finding in found if finding.check == "label-noise"]
+    return finding
+
+
+def rates(finding: Finding, wrong: set[int]) -> tuple[float, float]:
+    """Precision and recall of what was flagged."""
+    flagged = {row["row"] for row in finding.evidence["rows"]}
+    assert len(flagged) == finding.evidence["count"]
+    return len(flagged & wrong) / len(flagged), len(flagged & wrong) / len(wrong)
+
+
+def test_wrong_labels_of_digits_are_found_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong = write_digits(tmp_path / "digits.parquet", 0.1)
+    words = [f"{key}={str(value).lower()}" for key, value in QUICK.items()]
+    assert main(["audit", "digits.parquet", *words, "--json", "-o", "found.json"]) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert json.loads(Path("found.json").read_text())["findings"] == result["findings"]
+    assert result["files"] == ["found.json"]
+    (said,) = [finding for finding in result["findings"] if finding["check"] == "label-noise"]
+    assert said["severity"] == "warning" and said["fix"]
+    finding = Finding(**said)
+    precision, recall = rates(finding, wrong)
+    assert precision >= 0.9 and recall >= 0.85
+    truth = [str(label) for label in load_digits().target]
+    rows = finding.evidence["rows"]
+    table = read_table(DataSection(name="digits.parquet"))
+    assert all(row["where"] == table.where(row["row"]) for row in rows)
+    right = [row["suggested"] == truth[row["row"]] for row in rows if row["row"] in wrong]
+    assert np.mean(right) > 0.95
+    assert all(row["given"] != row["suggested"] and row["sure"] > row["sure_of_given"] for row in rows)
+    assert [row["sure_of_given"] for row in rows] == sorted(row["sure_of_given"] for row in rows)
+    assert abs(finding.evidence["estimated_share"] - 0.1) < 0.03
+    assert "round 2, 3 of 3" in err and rows[0]["where"] in err
+    assert sum(pair["count"] for pair in finding.evidence["pairs"]) <= len(rows)
+
+
+def test_clean_digits_are_left_alone(tmp_path: Path) -> None:
+    write_digits(tmp_path / "digits.parquet", 0.0)
+    found = snowball.audit(str(tmp_path / "digits.parquet"), QUICK)
+    assert sum(finding.evidence["count"] for finding in found if finding.check == "label-noise") <= 9  # 1 %
+    assert found == snowball.audit(str(tmp_path / "digits.parquet"), QUICK)
+
+
+@pytest.mark.skipif(not TREC.is_file(), reason="TREC is not at hand")
+def test_wrong_labels_of_questions_are_found(tmp_path: Path) -> None:
+    rows = [line.partition(" ") for line in TREC.read_text(encoding="latin-1").splitlines()[:1500]]
+    given, wrong = flipped([label.partition(":")[0] for label, _, _ in rows], 0.1, 1)
+    lines = [json.dumps({"text": text, "label": label}) for (_, _, text), label in zip(rows, given, strict=True)]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines))
+    keys = {"network.width": 50, "network.hidden": 30, "epochs": 6, "lr": 0.003, "folds": 3, "audit.labels": True}
+    precision, recall = rates(noise(snowball.audit(str(tmp_path / "questions.jsonl"), keys)), wrong)
+    assert precision > 0.4 and recall > 0.6
+
+
+def test_labels_that_nothing_tells_are_not_judged(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lines = ["text,label"] + [
+        f"{' '.join(random.choice(['red', 'blue', 'green'], 5))},{random.choice(['a', 'b'])}" for _ in range(200)
+    ]
+    (tmp_path / "chance.csv").write_text("\n".join(lines))
+    keys = {"network.width": 8, "network.hidden": 8, "epochs": 2, "folds": 2, "audit.labels": True}
+    finding = noise(snowball.audit(str(tmp_path / "chance.csv"), keys))
+    assert finding.severity == "note" and "cannot be judged" in finding.message and "rows" not in finding.evidence
+
+
+def test_no_network_learns_from_what_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of one patient, and copies of one row, are answered by networks that saw none of them."""
+    words = np.random.default_rng(0).permutation([f"w{i}" for i in range(120)])
+    lines = [f"{words[i % 80]} {'good' if i % 2 else 'bad'},{'ab'[i % 2]},p{i % 30}" for i in range(120)]
+    (tmp_path / "notes.csv").write_text("\n".join(["text,label,patient", *lines]))
+    seen: list[tuple[set[int], set[int], set[int]]] = []
+    trained = label_noise.answer_out_of_fold
+
+    def noted(task: Any, encoded: Any, dealt: Dealt, *rest: Any) -> Any:
+        from snowball.training import out_of_fold
+
+        train = out_of_fold._trained
+
+        def watched(task: Any, encoded: Any, splits: Any, what: str, display: Display) -> Any:
+            fold = int(what.rpartition(" ")[2]) - 1
+            held = set(dealt.rows[dealt.folds == fold].tolist())
+            seen.append((set(splits["train"].tolist()), set(splits["val"].tolist()), held))
+            return train(task, encoded, splits, what, display)
+
+        monkeypatch.setattr(out_of_fold, "_trained", watched)
+        found = trained(task, encoded, dealt, *rest)
+        monkeypatch.setattr(out_of_fold, "_trained", train)
+        return found
+
+    monkeypatch.setattr(label_noise, "answer_out_of_fold", noted)
+    keys = {"network.width": 8, "network.hidden": 8, "epochs": 1, "folds": 3, "audit.labels": True}
+    snowball.audit(str(tmp_path / "notes.csv"), keys, group="patient")
+    assert len(seen) == 6
+    for train, val, held in seen:
+        assert train and val and held
+        for one, other in ((train, val), (train, held), (val, held)):
+            assert not {row % 30 for row in one} & {row % 30 for row in other}  # of one patient
+            assert not {lines[row].split(",")[0] for row in one} & {lines[row].split(",")[0] for row in other}
+    assert set.union(*(held for _, _, held in seen[:3])) == set(range(120))
+
+
+def refused(data: str, **keys: Any) -> str:
+    with pytest.raises(BadInput) as error:
+        audit_data(data, {"audit.labels": True, **keys}, Display(quiet=True))
+    return str(error.value)
+
+
+def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match=r"audit\.labels=true"):
+        audit_data("digits", {"folds": 3}, Display(quiet=True))
+    assert "nearest: audit.labels" in refused("digits", **{"audit.label": True})
+    assert "audit.folds: 1" in refused("digits", folds=1)
+    assert "unknown recipe key 'epcohs'" in refused("digits", epcohs=1)
+    (tmp_path / "heights.csv").write_text("\n".join(["text,text2", *(f"a{i} b,c{i} d" for i in range(30))]))
+    said = refused(str(tmp_path / "heights.csv"), task="translation")
+    assert "audit.labels" in said and "answer=COLUMN" in said
+    lines = [f"w{i % 2} x{i},{'ab'[i % 2]},p{i % 2}" for i in range(60)]
+    (tmp_path / "two.csv").write_text("\n".join(["text,label,patient", *lines]))
+    assert "2 groups of rows are too few" in refused(str(tmp_path / "two.csv"), group="patient", val=0.5, test=0.5)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cleanlab" else find(name))
+    assert "pip install 'snowball[audit]'" in refused("digits")
