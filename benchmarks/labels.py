@@ -1,6 +1,6 @@
 """Wrong labels found: a share of the training labels of MNIST and of TREC is flipped at random, and audited.
 
-    python benchmarks/labels.py [--data DIR] [--out DIR] [--share 0.1] [--only mnist trec] [--rows 60000] [-- key=value ...]
+    python benchmarks/labels.py [--data DIR] [--out DIR] [--share 0.1] [--only mnist trec] [--rows 60000] [-- KEYS]
 
 A flipped label is another class, each as likely, drawn with a seed. Precision and recall are of the rows that the audit
 names, by its own decision. Neither data set was used to choose how it decides; both have wrong labels of their own,

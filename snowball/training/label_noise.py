@@ -31,8 +31,6 @@ __all__ = ["AuditSection", "audit_labels", "check_can_audit_labels"]
 
 SHOWN = 10  # rows that a terminal shows; --json and -o name all
 PAIRS = 20  # pairs of classes in the evidence
-FILTER = "prune_by_noise_rate"
-RANK = "self_confidence"
 
 
 class AuditSection(Section):
@@ -110,16 +108,23 @@ def _dealt(task: Task, table: Table, encoded: Encoded, num_folds: int) -> Dealt:
 
 
 def _wrong(given: np.ndarray, found: OutOfFold) -> np.ndarray:
-    """Places of the labels that look wrong, the surest first."""
+    """Places of the labels that look wrong, the surest first.
+
+    As many as confident learning counts, and those whose own class is the least probable.
+    """
     from cleanlab.filter import find_label_issues
 
     known = np.flatnonzero(found.known)
-    # n_jobs: the default forks a process a core, which threads of PyTorch do not survive
+    # n_jobs: by default a process is forked for each core, which the threads of PyTorch do not survive
     ranked = find_label_issues(
-        given[known], found.probabilities[known], filter_by=FILTER, return_indices_ranked_by=RANK, n_jobs=1
+        given[known],
+        found.probabilities[known],
+        filter_by="low_self_confidence",
+        return_indices_ranked_by="self_confidence",
+        n_jobs=1,
     )
     wrong: np.ndarray = known[ranked]
-    return wrong
+    return wrong[found.probabilities[wrong].argmax(1) != given[wrong]]
 
 
 def _findings(
