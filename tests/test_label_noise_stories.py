@@ -22,7 +22,7 @@ from snowball.training.audit import audit_data
 from snowball.training.out_of_fold import Dealt
 
 TREC = Path(__file__).resolve().parents[2] / "shared" / "data" / "trec" / "train_5500.label"
-QUICK = {"model": "mlp", "epochs": 8, "augment": "none", "folds": 3, "audit.labels": True}
+QUICK = {"model": "mlp", "epochs": 20, "augment": "none", "lr": 0.003, "folds": 3, "audit.labels": True}
 
 
 def flipped(labels: list[str], share: float, seed: int) -> tuple[list[str], set[int]]:
@@ -161,6 +161,19 @@ def test_no_network_learns_from_what_it_answers(tmp_path: Path, monkeypatch: pyt
     assert set.union(*(held for _, _, held in seen[:3])) == set(range(120))
 
 
+def test_classes_with_few_rows_are_counted_and_not_judged(tmp_path: Path) -> None:
+    lines = [f"{'good' if i % 2 else 'bad'} w{i},{'ab'[i % 2]}" for i in range(100)] + ["odd x,c"]
+    (tmp_path / "rare.csv").write_text("\n".join(["text,label", *lines, "odd y,c", "odd z,c"]))
+    keys = {"network.width": 16, "network.hidden": 16, "epochs": 12, "folds": 2, "rounds": 1, "lr": 0.01}
+    found = snowball.audit(str(tmp_path / "rare.csv"), keys, labels=True)
+    for finding in found:
+        if finding.check == "label-noise":
+            assert not {row["given"] for row in finding.evidence["rows"]} & {"c"}
+    (tmp_path / "few.csv").write_text("\n".join(["text,label", *(f"w{i},{'ab'[i % 2]}" for i in range(9))]))
+    finding = noise(snowball.audit(str(tmp_path / "few.csv"), {**keys, "epochs": 1}, labels=True, val=0.3, test=0.3))
+    assert finding.severity == "note" and "fewer than two classes have 5 rows" in finding.message
+
+
 def refused(data: str, **keys: Any) -> str:
     with pytest.raises(BadInput) as error:
         audit_data(data, {"audit.labels": True, **keys}, Display(quiet=True))
@@ -178,7 +191,11 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.
     assert "audit.labels" in said and "answer=COLUMN" in said
     lines = [f"w{i % 2} x{i},{'ab'[i % 2]},p{i % 2}" for i in range(60)]
     (tmp_path / "two.csv").write_text("\n".join(["text,label,patient", *lines]))
-    assert "2 groups of rows are too few" in refused(str(tmp_path / "two.csv"), group="patient", val=0.5, test=0.5)
+    said = refused(str(tmp_path / "two.csv"), group="patient", val=0.5, test=0.5)
+    assert "2 groups of rows are too few for audit.folds=5" in said
+    assert "2 groups of rows are too few for audit.folds=2" in refused(
+        str(tmp_path / "two.csv"), group="patient", val=0.5, test=0.5, folds=2
+    )
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cleanlab" else find(name))
     assert "pip install 'snowball[audit]'" in refused("digits")

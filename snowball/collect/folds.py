@@ -36,7 +36,7 @@ def deal_folds(
 
     Shuffled units, the largest first, go to the fold that has fewest rows of their strata, then fewest rows: where
     every row is a unit of its own, the counts of a stratum differ by one at most. `by_time`, folds are stretches of
-    rows that follow one another.
+    units that follow one another. No fold is empty where there are as many units as folds.
 
     >>> deal_folds(range(6), [0, 0, 0, 0, 1, 1], 2, seed=0).tolist()
     [1, 1, 0, 0, 0, 1]
@@ -47,10 +47,8 @@ def deal_folds(
     held = list(members.values())
     folds = np.zeros(len(strata), dtype=np.int64)
     if by_time:
-        before = 0
-        for rows in held:
-            folds[rows] = before * num_folds // len(strata)
-            before += len(rows)
+        for place, rows in enumerate(held):
+            folds[rows] = place * num_folds // len(held)
         return folds
     random = np.random.Generator(np.random.Philox(seed))
     shuffled = [held[place] for place in random.permutation(len(held))]

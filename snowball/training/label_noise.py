@@ -25,7 +25,7 @@ from ..recipe import Section
 from ..table import Table
 from ..task import Task
 from .machine import choose_device, keep_freed_memory, measured_recipe
-from .out_of_fold import Dealt, OutOfFold, answer_out_of_fold
+from .out_of_fold import TOO_FEW, Dealt, OutOfFold, answer_out_of_fold
 
 __all__ = ["AuditSection", "audit_labels", "check_can_audit_labels"]
 
@@ -93,17 +93,18 @@ def _dealt(task: Task, table: Table, encoded: Encoded, num_folds: int) -> Dealt:
     groups = table.groups if data.group is None else [str(cell) for cell in table.column(data.group).cells]
     copies = [encoded.digests[row].rpartition(" ")[0] for row in rows]
     units = whole_units(copies, None if groups is None else [groups[row] for row in rows], num_rows=len(rows))
-    num_units = int(units.max()) + 1
-    if num_units < max(num_folds, 3):
-        what = "groups of rows" if num_units < len(rows) else "rows"
-        raise BadInput(
-            f"{table.name}: {num_units} {what} are too few for audit.folds={num_folds}: there have to be as many,"
-            " and three at least"
-        )
     given = encoded.targets[task.answer_role].index_select(0, torch.as_tensor(rows, device=encoded.index_device))
     labels = given.cpu().numpy()
     seed = task.recipe.train.seed
     folds = deal_folds(units, labels.tolist(), num_folds, seed, by_time=data.split == "time")
+    num_units = int(units.max()) + 1
+    # Of the units that a network does not answer for, one at least is learned from and one chooses the epoch.
+    if num_units < num_folds or min(len(np.unique(units[folds != fold])) for fold in range(num_folds)) < 2:
+        what = "groups of rows" if num_units < len(rows) else "rows"
+        raise BadInput(
+            f"{table.name}: {num_units} {what} are too few for audit.folds={num_folds}: fewer folds, or more rows;"
+            " copies and rows of one group stand together"
+        )
     return Dealt(rows, labels, units, folds)
 
 
@@ -115,6 +116,8 @@ def _wrong(given: np.ndarray, found: OutOfFold) -> np.ndarray:
     from cleanlab.filter import find_label_issues
 
     known = np.flatnonzero(found.known)
+    if len(np.unique(given[known])) < 2:
+        return known[:0]
     # n_jobs: by default a process is forked for each core, which the threads of PyTorch do not survive
     ranked = find_label_issues(
         given[known],
@@ -138,6 +141,9 @@ def _findings(
 ) -> list[Finding]:
     classes = task.answer_kind.classes
     assert classes is not None
+    if len(np.unique(dealt.given[found.known])) < 2:
+        message = f"labels cannot be judged: fewer than two classes have {TOO_FEW} rows to learn from in each fold"
+        return [Finding("label-noise", "note", message, {"rows": len(dealt.rows)}, "collect more rows of each class")]
     suggested = found.probabilities.argmax(1)
     evidence = {**_evidence(dealt.given, found, classes), "folds": asked.folds, "rounds": asked.rounds}
     evidence["network"] = task.recipe.model.name
@@ -179,16 +185,20 @@ def _findings(
 
 def _evidence(given: np.ndarray, found: OutOfFold, classes: Sequence[str]) -> dict[str, Any]:
     """How many rows were judged, how far the networks agree with their labels, and what share is estimated wrong."""
-    from cleanlab.count import estimate_joint
-
     labels, probabilities = given[found.known], found.probabilities[found.known]
-    # (C, C) shares of rows by given and true label, scaled so that each given label is as frequent as it is.
-    joint = estimate_joint(labels, probabilities)
     unknown = Counter(classes[label] for label in given[~found.known])
     return {
         "checked": len(labels),
         "too_rare": dict(unknown.most_common(PAIRS)),
         "agreement": round(float((probabilities.argmax(1) == labels).mean()), 4),
         "constant": round(float(np.bincount(labels).max() / len(labels)), 4),
-        "estimated_share": round(1 - float(joint.trace()), 4),
+        "estimated_share": round(_estimated_share(labels, probabilities), 4),
     }
+
+
+def _estimated_share(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The share of wrong labels: what lies off the diagonal of the joint distribution of given and true labels."""
+    from cleanlab.count import estimate_joint
+
+    # (C, C) shares of rows, scaled so that each given label is as frequent as it is
+    return 1 - float(estimate_joint(labels, probabilities).trace())

@@ -23,7 +23,7 @@ from .epochs import by_length
 from .loop import EVALUATION_BATCH, Trainer, as_rows, new_model, training_rows
 from .transfer import begin, cache_features
 
-__all__ = ["Dealt", "OutOfFold", "answer_out_of_fold"]
+__all__ = ["TOO_FEW", "Dealt", "OutOfFold", "answer_out_of_fold"]
 
 TOO_FEW = 5  # training rows of a class below which a network cannot be asked for it: an audit calls such classes rare
 
@@ -75,7 +75,7 @@ def answer_out_of_fold(
         probabilities[held] = _answers(task, model, encoded, dealt.rows[held])
         agrees = (probabilities[held].argmax(1) == dealt.given[held]).mean()
         display.line(
-            f"{what}, {fold + 1} of {num_folds}: {epochs} epochs on {len(splits['train']):,} rows;"
+            f"{what}, {fold + 1} of {num_folds}: {epochs} epoch{'s' * (epochs != 1)} on {len(splits['train']):,} rows;"
             f" agrees with {agrees:.1%} of {len(held):,} others ({time.perf_counter() - started:.1f} s)"
         )
     return OutOfFold(probabilities, known)
@@ -84,7 +84,8 @@ def answer_out_of_fold(
 def _chosen_by(task: Task, dealt: Dealt, others: np.ndarray) -> np.ndarray:
     """Which of these rows choose the epoch: about `data.val` of them, in whole units, evenly over classes."""
     data = task.recipe.data
-    parts = max(2, round(1 / data.val))
+    units = len(np.unique(dealt.units[others]))
+    parts = min(units, max(2, round(1 / data.val)))
     by_time = data.split == "time"
     seed = task.recipe.train.seed
     found: np.ndarray = (

@@ -28,6 +28,15 @@ def test_a_unit_stands_in_one_fold(rows: list[tuple[int, int]], num_folds: int) 
     assert all(len({fold for fold, one in zip(folds, units, strict=True) if one == unit}) == 1 for unit in units)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=60), st.data(), st.booleans())
+def test_no_fold_is_empty(units: list[int], data: st.DataObject, by_time: bool) -> None:
+    num_folds = data.draw(st.integers(1, len(set(units))))
+    strata = data.draw(st.lists(st.integers(0, 2), min_size=len(units), max_size=len(units)))
+    folds = deal_folds(units, strata, num_folds, 0, by_time=by_time)
+    assert set(folds.tolist()) == set(range(num_folds))
+
+
 def test_folds_of_whole_strata_are_about_equal() -> None:
     """A hundred patients with 1 to 20 rows each."""
     random = np.random.default_rng(0)
