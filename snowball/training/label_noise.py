@@ -144,11 +144,9 @@ def _findings(
     if len(np.unique(dealt.given[found.known])) < 2:
         message = f"labels cannot be judged: fewer than two classes have {TOO_FEW} rows to learn from in each fold"
         return [Finding("label-noise", "note", message, {"rows": len(dealt.rows)}, "collect more rows of each class")]
-    suggested = found.probabilities.argmax(1)
     evidence = {**_evidence(dealt.given, found, classes), "folds": asked.folds, "rounds": asked.rounds}
     evidence["network"] = task.recipe.model.name
-    agreement, constant = evidence["agreement"], evidence["constant"]
-    checked = evidence["checked"]
+    agreement, constant, checked = evidence["agreement"], evidence["constant"], evidence["checked"]
     if (agreement - constant) * math.sqrt(checked) <= 2 * math.sqrt(constant * (1 - constant)):
         message = (
             f"labels cannot be judged: networks agree with {agreement:.1%} of the labels of rows they did not see, and"
@@ -158,17 +156,7 @@ def _findings(
         return [Finding("label-noise", "note", message, evidence, fix)]
     if not len(wrong):
         return []
-    rows = [
-        {
-            "where": table.where(int(dealt.rows[place])),
-            "row": int(dealt.rows[place]),
-            "given": classes[dealt.given[place]],
-            "suggested": classes[suggested[place]],
-            "sure": round(float(found.probabilities[place, suggested[place]]), 4),
-            "sure_of_given": round(float(found.probabilities[place, dealt.given[place]]), 4),
-        }
-        for place in wrong
-    ]
+    rows = _named(table, dealt, found, wrong, classes)
     for row in rows[:SHOWN]:
         display.line(f"  {row['where']}: {row['given']}, rather {row['suggested']} ({row['sure']:.1%})")
     if len(rows) > SHOWN:
@@ -179,8 +167,26 @@ def _findings(
         f"{len(rows):,} of {checked:,} labels look wrong ({evidence['estimated_share']:.1%} by estimate), e.g."
         f" {rows[0]['where']}: {rows[0]['given']}, rather {rows[0]['suggested']}"
     )
-    fix = "look at these rows first, the surest stand first: mend their labels, or leave them out"
+    fix = "look at these rows, the surest stand first: mend their labels, or leave them out"
     return [Finding("label-noise", "warning", message, {"count": len(rows), **evidence, "rows": rows}, fix)]
+
+
+def _named(
+    table: Table, dealt: Dealt, found: OutOfFold, wrong: np.ndarray, classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Each row that looks wrong: where it stands, what it is labelled as, what it looks like, and how sure that is."""
+    suggested = found.probabilities.argmax(1)
+    return [
+        {
+            "where": table.where(int(dealt.rows[place])),
+            "row": int(dealt.rows[place]),
+            "given": classes[dealt.given[place]],
+            "suggested": classes[suggested[place]],
+            "sure": round(float(found.probabilities[place, suggested[place]]), 4),
+            "sure_of_given": round(float(found.probabilities[place, dealt.given[place]]), 4),
+        }
+        for place in wrong
+    ]
 
 
 def _evidence(given: np.ndarray, found: OutOfFold, classes: Sequence[str]) -> dict[str, Any]:
