@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import snowball
@@ -17,7 +21,8 @@ from snowball.collect.read import read_table
 from snowball.display import Display
 from snowball.finding import BadInput, Finding
 from snowball.recipe import DataSection
-from snowball.training import label_noise
+from snowball.registry import tasks
+from snowball.training import label_noise, out_of_fold
 from snowball.training.audit import audit_data
 from snowball.training.out_of_fold import Dealt
 
@@ -37,17 +42,11 @@ def flipped(labels: list[str], share: float, seed: int) -> tuple[list[str], set[
 
 
 def write_digits(path: Path, share: float, num: int = 900) -> set[int]:
-    """Scanned digits as a table of 64 numbers each, some labels wrong."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
+    """Scanned digits as a table of PNG files, some labels wrong."""
     digits = load_digits()
     given, wrong = flipped([str(label) for label in digits.target[:num]], share, 1)
     pictures = []
     for image in digits.images[:num]:
-        import io
-
         buffer = io.BytesIO()
         Image.fromarray((image * 15.9).astype(np.uint8)).save(buffer, "png")
         pictures.append(buffer.getvalue())
@@ -134,7 +133,6 @@ def test_no_network_learns_from_what_it_answers(tmp_path: Path, monkeypatch: pyt
     trained = label_noise.answer_out_of_fold
 
     def noted(task: Any, encoded: Any, dealt: Dealt, *rest: Any) -> Any:
-        from snowball.training import out_of_fold
 
         train = out_of_fold._trained
 
@@ -172,6 +170,13 @@ def test_classes_with_few_rows_are_counted_and_not_judged(tmp_path: Path) -> Non
     (tmp_path / "few.csv").write_text("\n".join(["text,label", *(f"w{i},{'ab'[i % 2]}" for i in range(9))]))
     finding = noise(snowball.audit(str(tmp_path / "few.csv"), {**keys, "epochs": 1}, labels=True, val=0.3, test=0.3))
     assert finding.severity == "note" and "fewer than two classes have 5 rows" in finding.message
+
+
+def test_the_audits_short_words_are_no_keys_of_a_recipe() -> None:
+    own = label_noise.AuditSection.model_fields.keys()
+    for task in tasks().values():
+        for section in task.section_types():
+            assert not own & section.model_fields.keys(), section
 
 
 def refused(data: str, **keys: Any) -> str:
