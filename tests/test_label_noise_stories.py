@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from snowball.training import label_noise, out_of_fold
 from snowball.training.audit import audit_data
 from snowball.training.out_of_fold import Dealt
 
-TREC = Path(__file__).resolve().parents[2] / "shared" / "data" / "trec" / "train_5500.label"
 QUICK = {"model": "mlp", "epochs": 20, "augment": "none", "lr": 0.003, "folds": 3, "audit.labels": True}
 
 
@@ -102,9 +102,9 @@ def test_clean_digits_are_left_alone(tmp_path: Path) -> None:
     assert found == snowball.audit(str(tmp_path / "digits.parquet"), QUICK)
 
 
-@pytest.mark.skipif(not TREC.is_file(), reason="TREC is not at hand")
-def test_wrong_labels_of_questions_are_found(tmp_path: Path) -> None:
-    rows = [line.partition(" ") for line in TREC.read_text(encoding="latin-1").splitlines()[:1500]]
+def test_wrong_labels_of_questions_are_found(tmp_path: Path, shared: Callable[[str], Path]) -> None:
+    source = shared("trec") / "train_5500.label"
+    rows = [line.partition(" ") for line in source.read_text(encoding="latin-1").splitlines()[:1500]]
     given, wrong = flipped([label.partition(":")[0] for label, _, _ in rows], 0.1, 1)
     lines = [json.dumps({"text": text, "label": label}) for (_, _, text), label in zip(rows, given, strict=True)]
     (tmp_path / "questions.jsonl").write_text("\n".join(lines))
