@@ -3,7 +3,7 @@
     python benchmarks/labels.py [--data DIR] [--out DIR] [--share 0.1] [--only mnist trec] [--rows 60000] [-- KEYS]
 
 A flipped label is another class, each as likely, drawn with a seed. Precision and recall are of the rows that the audit
-names, by its own decision. How it decides was chosen on digits and on fashion-mnist. MNIST and TREC have wrong labels of
+names, by its own decision, which was chosen on digits and on fashion-mnist. MNIST and TREC have wrong labels of
 their own, which count against the precision where they are found.
 """
 
