@@ -31,6 +31,9 @@ __all__ = ["AuditSection", "audit_labels", "check_can_audit_labels"]
 
 SHOWN = 10  # rows that a terminal shows; --json and -o name all
 PAIRS = 20  # pairs of classes in the evidence
+MOST_WRONG = (
+    0.2  # share of labels that look wrong above which leaving them out would teach a poor network its own errors
+)
 
 
 class AuditSection(Section):
@@ -81,9 +84,14 @@ def audit_labels(prepared: Prepared, asked: AuditSection, display: Display) -> l
         what = f"labels, round {number}" if asked.rounds > 1 else "labels"
         found = answer_out_of_fold(task, encoded, dealt, learned, what, display)
         wrong = _wrong(dealt.given, found)
+        if len(wrong) > MOST_WRONG * len(dealt.rows):
+            if number < asked.rounds:
+                display.line(f"labels: {len(wrong):,} look wrong, too many to learn without them: no further round")
+            break
         learned = np.ones(len(dealt.rows), dtype=bool)
         learned[wrong] = False
-    return _findings(task, prepared.table, dealt, found, wrong, asked, display)
+    about = {"folds": asked.folds, "rounds": number}
+    return _findings(task, prepared.table, dealt, found, wrong, about, display)
 
 
 def _dealt(task: Task, table: Table, encoded: Encoded, num_folds: int) -> Dealt:
@@ -136,7 +144,7 @@ def _findings(
     dealt: Dealt,
     found: OutOfFold,
     wrong: np.ndarray,
-    asked: AuditSection,
+    about: dict[str, Any],
     display: Display,
 ) -> list[Finding]:
     classes = task.answer_kind.classes
@@ -144,8 +152,7 @@ def _findings(
     if len(np.unique(dealt.given[found.known])) < 2:
         message = f"labels cannot be judged: fewer than two classes have {TOO_FEW} rows to learn from in each fold"
         return [Finding("label-noise", "note", message, {"rows": len(dealt.rows)}, "collect more rows of each class")]
-    evidence = {**_evidence(dealt.given, found, classes), "folds": asked.folds, "rounds": asked.rounds}
-    evidence["network"] = task.recipe.model.name
+    evidence = {**_evidence(dealt.given, found, classes), **about, "network": task.recipe.model.name}
     agreement, constant, checked = evidence["agreement"], evidence["constant"], evidence["checked"]
     if (agreement - constant) * math.sqrt(checked) <= 2 * math.sqrt(constant * (1 - constant)):
         message = (
