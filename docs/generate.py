@@ -22,11 +22,18 @@ from snowball.imported import ImportSection
 from snowball.recipe import SHARED, Section
 from snowball.registry import tasks
 from snowball.testing import check_task, grid
+from snowball.training.label_noise import AuditSection
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = re.compile(r"(<!-- grid -->\n).*?(<!-- /grid -->)", re.DOTALL)
 
-VERBS = {"serve": ServeSection, "drive": DriveSection, "import": ImportSection, "data highway": TrafficSection}
+VERBS = {
+    "audit": AuditSection,
+    "serve": ServeSection,
+    "drive": DriveSection,
+    "import": ImportSection,
+    "data highway": TrafficSection,
+}
 
 HEADER = """# The recipe, key by key
 

@@ -47,10 +47,10 @@ def train(
 
 
 def audit(data: str, recipe: Mapping[str, Any] | None = None, **keys: Any) -> list[Finding]:
-    """What is wrong with the data, worst first."""
-    from .collect.prepare import audit_prepared, prepare
+    """What is wrong with the data, worst first; `labels=True` trains networks that look for wrong labels too."""
+    from .training.audit import audit_data
 
-    return audit_prepared(prepare(str(data), {**(recipe or {}), **keys}, Display(quiet=True)))
+    return audit_data(str(data), {**(recipe or {}), **keys}, Display(quiet=True))[1]
 
 
 def check(

@@ -75,11 +75,10 @@ def _next_commands(run: Any) -> list[str]:
 
 def _audit(words: Words, display: Display) -> dict[str, Any]:
     from .collect.audit import summary
-    from .collect.prepare import audit_prepared, prepare
     from .recipe import parse_overrides
+    from .training.audit import audit_data
 
-    prepared = prepare(words.one("DATA"), parse_overrides(words.pairs), display)
-    found = audit_prepared(prepared)
+    prepared, found = audit_data(words.one("DATA"), parse_overrides(words.pairs), display)
     there = summary(prepared.task, prepared.encoded)
     splits = {name: len(rows) for name, rows in prepared.splits.items()}
     for what, counts in {
@@ -89,7 +88,13 @@ def _audit(words: Words, display: Display) -> dict[str, Any]:
         shown = ", ".join(f"{name}: {count:,}" for name, count in list(counts.items())[:SHOWN])
         display.line(f"{what}: {shown}{f' and {len(counts) - SHOWN:,} more' if len(counts) > SHOWN else ''}")
     display.findings("audit", found)
-    return {"summary": {**there, "splits": splits}, "findings": _json(found), "verdict": verdict(found)}
+    result = {"summary": {**there, "splits": splits}, "findings": _json(found), "verdict": verdict(found)}
+    if words.output is not None:
+        from .storage import write_json
+
+        write_json(words.output, result)
+        result["files"] = [str(words.output)]
+    return result
 
 
 def _check(words: Words, display: Display) -> dict[str, Any]:
@@ -284,7 +289,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
         "snowball train DATA [key=value ...] [-o RUN] | snowball train resume=RUN",
         "data to a run folder",
     ),
-    "audit": (_audit, "snowball audit DATA [key=value ...]", "what is wrong with the data"),
+    "audit": (
+        _audit,
+        "snowball audit DATA [audit.labels=true] [key=value ...] [-o FINDINGS.json]",
+        "what is wrong with the data",
+    ),
     "check": (
         _check,
         "snowball check DATA [key=value ...] | snowball check FILE.py:setup",

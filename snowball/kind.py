@@ -306,6 +306,14 @@ class Answer(Kind):
     def num_outputs(self) -> int:
         """How many numbers the network's last layer gives for one row."""
 
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """The names of the classes, where an answer is one of a fixed set; None where it is anything else.
+
+        It is then encoded as the number of its class, and `finish` gives `probabilities` (B, classes).
+        """
+        return None
+
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
         """A scalar, the mean over the batch."""

@@ -73,6 +73,10 @@ class LabelKind(Answer):
     def num_outputs(self) -> int:
         return len(self.labels)
 
+    @property
+    def classes(self) -> list[str]:
+        return self.labels
+
     def encode(self, value: str) -> Tensor:
         try:
             return torch.tensor(self._index[value])

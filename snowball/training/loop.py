@@ -364,6 +364,15 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(mix(seed, 0))
 
 
+def new_model(task: Task, device: torch.device) -> nn.Module:
+    """A network with the initial weights that the recipe's seed gives, in the memory layout it asks for."""
+    seed_everything(task.recipe.train.seed)
+    model = task.model().to(device)
+    if task.recipe.train.channels_last is True:
+        model = model.to(memory_format=torch.channels_last)
+    return model
+
+
 def training_rows(task: Task, encoded: Encoded, splits: Mapping[str, Tensor]) -> tuple[Encoded, dict[str, Tensor]]:
     """What a training steps through: the rows of each split, or the task's windows of them."""
     names = list(splits)

@@ -17,10 +17,19 @@ from torch import nn
 from ..collect.cache import cache_folder
 from ..finding import BadInput
 from ..kind import Batch
+from ..recipe import Recipe
 from ..storage import write_json
 from ..task import Task
+from .loop import seed_everything
 
-__all__ = ["choose_channels_last", "choose_device", "choose_precision", "environment", "keep_freed_memory"]
+__all__ = [
+    "choose_channels_last",
+    "choose_device",
+    "choose_precision",
+    "environment",
+    "keep_freed_memory",
+    "measured_recipe",
+]
 
 _TRIAL_PIXELS = 2**21  # elements of input in one timed step: enough to tell layouts apart, under a second each
 _MARGIN = 0.95  # the other layout has to be this much faster: below that, timing noise would choose
@@ -79,6 +88,14 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def measured_recipe(task: Task, batch: Batch, device: torch.device) -> Recipe:
+    """The recipe with what this machine decides filled in, so that a resumed run does not decide anew."""
+    seed_everything(task.recipe.train.seed)
+    channels_last = choose_channels_last(task, task.model().to(device), batch)
+    precision = choose_precision(task.recipe.train.precision, device)
+    return task.recipe.replace({"train.channels_last": channels_last, "train.precision": precision})
 
 
 def choose_channels_last(task: Task, model: nn.Module, batch: Batch) -> bool:

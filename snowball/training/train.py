@@ -12,21 +12,18 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
 
 from ..collect.encode import Encoded
 from ..collect.prepare import Prepared, audit_prepared, prepare, prepare_run
 from ..display import Display
 from ..finding import BadInput, Finding, GateFailed, SnowballError
-from ..kind import Batch
-from ..recipe import Recipe
 from ..run import CONTROL, Run
 from ..storage import write_bytes
 from ..task import Task
 from .adapters import adapt, merged
 from .checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from .loop import Trainer, as_rows, seed_everything, tensors_under, training_rows
-from .machine import choose_channels_last, choose_device, choose_precision, environment, keep_freed_memory
+from .loop import Trainer, as_rows, new_model, seed_everything, tensors_under, training_rows
+from .machine import choose_device, environment, keep_freed_memory, measured_recipe
 from .preflight import preflight
 from .transfer import begin, cache_features
 
@@ -65,8 +62,8 @@ def train(
     encoded, splits = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
     _say_data(prepared, display)
     if run is None:
-        task.recipe = _measured(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
-    model = _new_model(task, device)
+        task.recipe = measured_recipe(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
+    model = new_model(task, device)
     begun = begin(task, model) if checkpoint is None else []
     if run is None:
         run = Run.create(output, task.recipe, task.schema, environment(device))
@@ -104,7 +101,7 @@ def check_data(data: str, asked: Mapping[str, Any], display: Display) -> list[Fi
     device = choose_device(task.recipe.train.device)
     encoded = prepared.encoded.to(device)
     encoded, rows = training_rows(task, encoded, as_rows(prepared.splits, encoded.index_device))
-    model = _new_model(task, device)
+    model = new_model(task, device)
     found = [*begin(task, model), *audit_prepared(prepared)]
     return found + preflight(task, model, encoded, rows["train"])
 
@@ -125,22 +122,6 @@ def _reopen(resume: Path, asked: Mapping[str, Any], display: Display) -> tuple[R
     if checkpoint is not None:
         load_checkpoint(checkpoint)  # refuse a damaged one before the data is read
     return run, prepare_run(run, display), checkpoint
-
-
-def _measured(task: Task, batch: Batch, device: torch.device) -> Recipe:
-    """The recipe with what this machine decides filled in, so that a resumed run does not decide anew."""
-    seed_everything(task.recipe.train.seed)
-    channels_last = choose_channels_last(task, task.model().to(device), batch)
-    precision = choose_precision(task.recipe.train.precision, device)
-    return task.recipe.replace({"train.channels_last": channels_last, "train.precision": precision})
-
-
-def _new_model(task: Task, device: torch.device) -> nn.Module:
-    seed_everything(task.recipe.train.seed)
-    model = task.model().to(device)
-    if task.recipe.train.channels_last is True:
-        model = model.to(memory_format=torch.channels_last)
-    return model
 
 
 def _fit_control(task: Task, run: Run, encoded: Encoded, splits: Mapping[str, torch.Tensor], display: Display) -> None:
