@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..collect.encode import Encoded
-from ..finding import Finding
 from ..kind import Batch
 from ..rng import mix
 from ..task import Task
-from .adapters import adapt, merged
-from .loop import Trainer, seed_everything, training_rows
-from .transfer import begin, cache_features
+from .in_memory import fit_in_memory
+from .loop import training_rows
 
 __all__ = ["Shuffled", "train_again"]
 
@@ -62,30 +58,6 @@ def _spread(num: int) -> Tensor:
     return torch.argsort(torch.arange(num, dtype=torch.float64) * GOLDEN % 1)
 
 
-class _Best:
-    """Listens to a training for its best weights, or, without looking at any answer, for its last."""
-
-    def __init__(self, trainer: Trainer, *, last: bool) -> None:
-        self._trainer, self._last = trainer, last
-        self._weights: Mapping[str, Tensor] | None = None
-
-    def weights(self) -> Mapping[str, Tensor]:
-        if self._last or self._weights is None:
-            return merged(self._trainer.best_model)
-        return self._weights
-
-    def stepped(self, trainer: Trainer, rows: int) -> None: ...
-    def logged(self, row: Mapping[str, Any]) -> None: ...
-    def found(self, trainer: Trainer, finding: Finding) -> None: ...
-
-    def improved(self, trainer: Trainer) -> None:
-        if not self._last:
-            self._weights = copy.deepcopy(merged(trainer.best_model))
-
-    def stopping(self) -> bool:
-        return False
-
-
 def train_again(
     task: Task, encoded: Encoded, splits: Mapping[str, Tensor], seed: int, *, shuffled: bool = False
 ) -> nn.Module:
@@ -99,16 +71,4 @@ def train_again(
     held, rows = training_rows(other, encoded, splits)
     if shuffled:
         held = Shuffled.of(held, rows["train"], seed)
-    seed_everything(seed)
-    model = other.model().to(encoded.device)
-    if other.recipe.train.channels_last is True:
-        model = model.to(memory_format=torch.channels_last)
-    begin(other, model)
-    adapt(other, model)
-    learned, held = cache_features(other, model, held, rows) or (other, held)
-    trainer = Trainer(learned, model, held, rows, watched=False)
-    listener = _Best(trainer, last=shuffled)
-    trainer.run(listener)
-    best = other.model().to(encoded.device)
-    best.load_state_dict(dict(listener.weights()))
-    return best.eval()
+    return fit_in_memory(other, held, rows, last=shuffled)[0]

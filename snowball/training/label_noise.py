@@ -135,7 +135,8 @@ def _wrong(given: np.ndarray, found: OutOfFold) -> np.ndarray:
         n_jobs=1,
     )
     wrong: np.ndarray = known[ranked]
-    return wrong[found.probabilities[wrong].argmax(1) != given[wrong]]
+    otherwise: np.ndarray = wrong[found.probabilities[wrong].argmax(1) != given[wrong]]
+    return otherwise
 
 
 def _findings(

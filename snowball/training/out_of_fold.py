@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +17,9 @@ from ..collect.encode import Encoded
 from ..collect.folds import deal_folds
 from ..display import Display
 from ..task import Task
-from .adapters import adapt
 from .epochs import by_length
-from .loop import EVALUATION_BATCH, Trainer, as_rows, new_model, training_rows
-from .transfer import begin, cache_features
+from .in_memory import fit_in_memory
+from .loop import EVALUATION_BATCH, as_rows, training_rows
 
 __all__ = ["TOO_FEW", "Dealt", "OutOfFold", "answer_out_of_fold"]
 
@@ -105,41 +103,7 @@ def _trained(
     task: Task, encoded: Encoded, splits: Mapping[str, Tensor], what: str, display: Display
 ) -> tuple[nn.Module, int]:
     """A network with the weights of its best epoch, and how many epochs there were."""
-    stepped, rows = training_rows(task, encoded, splits)
-    model = new_model(task, encoded.device)
-    begin(task, model)
-    adapt(task, model)
-    learned, held = cache_features(task, model, stepped, rows) or (task, stepped)
-    trainer = Trainer(learned, model, held, rows)
-    keeper = _Keeper(display)
-    display.start(what, trainer.num_steps)
-    try:
-        trainer.run(keeper)
-    finally:
-        display.stop()
-    if keeper.best:
-        trainer.best_model.load_state_dict(keeper.best)
-    return trainer.best_model, len(trainer.progress.epochs())
-
-
-class _Keeper:
-    """Listens to the loop: keeps the best weights, and moves the bar."""
-
-    def __init__(self, display: Display) -> None:
-        self.best: dict[str, Tensor] = {}
-        self._display = display
-
-    def stepped(self, trainer: Trainer, rows: int) -> None:
-        self._display.advance()
-
-    def logged(self, row: Mapping[str, Any]) -> None:
-        """What is logged is not kept: a person sees one line a network."""
-
-    def improved(self, trainer: Trainer) -> None:
-        self.best = {name: value.detach().clone() for name, value in trainer.best_model.state_dict().items()}
-
-    def stopping(self) -> bool:
-        return False
+    return fit_in_memory(task, *training_rows(task, encoded, splits), what=what, display=display)
 
 
 @torch.inference_mode()
