@@ -123,7 +123,7 @@ class Kind(ABC):
     """Further facts that say what a value is like, such as its brightness: splits are compared by these and by
     `metadata`, and a row that is far off in one is named."""
     sketch_rows: ClassVar[int | None] = None
-    """Rows up to which a table is looked through for near copies: a sketch of each is held. None: any number."""
+    """Rows up to which a training looks for near copies; an audit does in any number. None: so does a training."""
     held_rows: ClassVar[int] = 128
     """Raw values that may be in memory at once."""
     fit_rows: ClassVar[int | None] = 2000

@@ -56,8 +56,9 @@ def test_the_bound_lets_chance_pairs_be_few() -> None:
 
 def test_what_is_plain_has_no_sketch_and_none_is_enlarged() -> None:
     assert sketch_pictures(np.full((1, 40, 40), 9, np.uint8), (40, 40)) is None
+    assert sketch_pictures(scenes(1, 64), (8, 8)) is None
     picture = scenes(1, 64)
-    for size, shape in (((64, 64), (1, 32, 32)), ((8, 50), (1, 8, 32))):
+    for size, shape in (((64, 64), (1, 32, 32)), ((20, 50), (1, 20, 32))):
         sketch = sketch_pictures(picture, size)
         assert sketch is not None and sketch.shape == shape and sketch.dtype == np.uint8
 

@@ -111,18 +111,23 @@ def _on_disk(held: Held) -> bool:
     return isinstance(held, RowFile) or (isinstance(held, RaggedRows) and held.on_disk)
 
 
-def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], None] | None = None) -> Encoded:
-    """Encode all rows of `table`. Raises GateFailed when more than `data.max_bad` of them are unreadable."""
+def encode_table(
+    task: Task, table: Table, *, progress: Callable[[int, int], None] | None = None, sketches: bool = False
+) -> Encoded:
+    """Encode all rows of `table`. Raises GateFailed when more than `data.max_bad` of them are unreadable.
+
+    With `sketches` every row is sketched, however many there are; else see Kind.sketch_rows.
+    """
     rows = Rows(task, table, range(len(table)))
     columns = {role: task.kinds[role] for role in (*task.given, task.answer_role)}
     builder = _Builder(columns, len(table), int(task.recipe.data.memory_gb * 2**30))
     digests = [""] * len(table)
     facts: dict[str, list[dict[str, Any] | None]] = {role: [None] * len(table) for role in columns}
     bad: dict[int, str] = {}
-    sketches: dict[int, np.ndarray] = {}
+    sketched: dict[int, np.ndarray] = {}
     first = next(iter(task.given))
     limit = columns[first].sketch_rows
-    sketching = limit is None or len(table) <= limit
+    sketching = sketches or limit is None or len(table) <= limit
 
     def encode(row: int) -> tuple[dict[str, Tensor], str, dict[str, dict[str, Any]], np.ndarray | None] | str:
         try:
@@ -146,7 +151,7 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
                     continue
                 tensors, digests[row], row_facts, sketch = result
                 if sketch is not None:
-                    sketches[row] = sketch
+                    sketched[row] = sketch
                 builder.put(row, tensors)
                 for role, value in row_facts.items():
                     facts[role][row] = value
@@ -155,7 +160,7 @@ def encode_table(task: Task, table: Table, *, progress: Callable[[int, int], Non
     _gate_bad_rows(table, bad, task.recipe.data.max_bad)
     held = builder.rows()
     inputs = {role: held[role] for role in task.given}
-    return Encoded(inputs, {task.answer_role: held[task.answer_role]}, digests, facts, bad, sketches)
+    return Encoded(inputs, {task.answer_role: held[task.answer_role]}, digests, facts, bad, sketched)
 
 
 class _Builder:

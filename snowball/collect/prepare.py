@@ -40,8 +40,11 @@ class Prepared:
     """What the reader of the data passed over."""
 
 
-def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared:
-    """Read, choose the task, resolve the recipe, split, fit and encode. `asked` holds keys as a person writes them."""
+def prepare(source: str, asked: Mapping[str, Any], display: Display, *, sketches: bool = False) -> Prepared:
+    """Read, choose the task, resolve the recipe, split, fit and encode. `asked` holds keys as a person writes them.
+
+    With `sketches` all rows are looked through for near copies, however many there are.
+    """
     _check_keys(asked)
     values = {key: value for key, value in asked.items() if key not in ("task", "preset")}
     data = _data_section(source, values)
@@ -66,7 +69,7 @@ def prepare(source: str, asked: Mapping[str, Any], display: Display) -> Prepared
         notes += found
     recipe = recipe.replace(task_type.resolve(recipe, schema))
     splits = _chosen(task_type, table, recipe, splits)
-    return _encoded(task_type(recipe, schema, table), table, splits, notes, display)
+    return _encoded(task_type(recipe, schema, table), table, splits, notes, display, sketches)
 
 
 def prepare_run(run: Run, display: Display) -> Prepared:
@@ -114,7 +117,12 @@ def audit_prepared(prepared: Prepared) -> list[Finding]:
 
 
 def _encoded(
-    task: Task, table: Table, splits: Mapping[str, np.ndarray], notes: list[Finding], display: Display
+    task: Task,
+    table: Table,
+    splits: Mapping[str, np.ndarray],
+    notes: list[Finding],
+    display: Display,
+    sketches: bool = False,
 ) -> Prepared:
     display.start("reading", len(table))
 
@@ -122,7 +130,7 @@ def _encoded(
         display.advance(done - display.done)
 
     try:
-        encoded = encode_table(task, table, progress=progress)
+        encoded = encode_table(task, table, progress=progress, sketches=sketches)
     finally:
         display.stop()
     bad = np.array(sorted(encoded.bad), dtype=np.int64)

@@ -30,6 +30,7 @@ __all__ = ["near_pictures", "sketch_pictures"]
 
 SIDE = 32  # pixels each way that pictures are reduced to, where they have more
 SEEN = 4  # pixels each way that one of these is averaged over, at least, where there are more
+SMALL = 16  # pixels each way below which look-alikes pass for copies: of 8 x 8 digits, a 3 for another 3 (2026-11-26)
 FLAT = 16  # grey levels between the darkest and the brightest pixel below which there is nothing to compare
 
 SCALED = BRIGHTENED = 0.7, 1.3  # how a copy may be altered
@@ -58,10 +59,12 @@ TOGETHER = 512  # rows that are worked on at once: bounds the memory
 
 
 def sketch_pictures(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
-    """(T, H, W) uint8 of frames (T, any, any) or (T, any, any, 3), reduced; None: too plain to compare.
+    """(T, H, W) uint8 of frames (T, any, any) or (T, any, any, 3), reduced; None: too plain or too small to compare.
 
     `size` is what pictures of this data have in common; none is enlarged beyond it.
     """
+    if min(size) < SMALL:
+        return None
     height, width = (min(side, SIDE) for side in size)
     small = np.stack([_reduced(frame, height, width) for frame in frames])
     return None if int(small.max()) - int(small.min()) < FLAT else small

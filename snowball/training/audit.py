@@ -22,7 +22,7 @@ def audit_data(source: str, asked: Mapping[str, Any], display: Display) -> tuple
     own, recipe = _taken_apart(asked)
     if own.labels:
         check_can_audit_labels()
-    prepared = prepare(source, recipe, display)
+    prepared = prepare(source, recipe, display, sketches=True)
     found = audit_prepared(prepared)
     return prepared, worst_first([*found, *audit_labels(prepared, own, display)]) if own.labels else found
 
