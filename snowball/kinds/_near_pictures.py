@@ -9,9 +9,10 @@ discriminant analysis), with equal spread: two trousers are not copies because b
 
 What distance makes a copy depends on the data, and on the place in it. So the distance of two is set beside that of
 other neighbours of both, and this share beside what it is for most rows: `_bound` knows how often a share so small is
-met without copies, and as many pairs are named as hold a part of FALSE by chance (Benjamini and Hochberg, 1995).
+met without copies, and as many pairs are named as hold a part of FALSE by chance (Benjamini and Hochberg, 1995). They
+must also correlate as altered copies do: to be nearer than others are is not yet to be alike.
 
-Shapes: N pictures or films, T frames each, H, W, D components, K neighbours, S shifts.
+Shapes: N pictures or films, T frames each (of colours, three), H, W, D components, K neighbours, S shifts.
 """
 
 from __future__ import annotations
@@ -52,29 +53,33 @@ CLOSE = 0.5  # of the distance to the K-th neighbour, at most, however rare that
 # A distance from which on rows are copies whatever is around them: of many copies, each is usual. Of 10,000 digits of
 # MNIST, 1 in 1,000 has one within 0.012 to 0.019.
 SAME = 0.003
+LOST = 0.02  # of copies, that are altered so much that others may be as much alike
 NEXT = 4.0  # times the nearest distance of either row: what is alike to a picture is alike to its copy, but not as near
 CELL = 512  # rows of a cell, on average
 CELLS = 4  # nearest cells in which a row is looked for; of 1,000 altered digits, 998 share one with their original
 TOGETHER = 512  # rows that are worked on at once: bounds the memory
 
 
-def sketch_pictures(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
+def sketch_pictures(frames: np.ndarray, size: tuple[int, int], *, colour: bool = False) -> np.ndarray | None:
     """(T, H, W) uint8 of frames (T, any, any) or (T, any, any, 3), reduced; None: too plain or too small to compare.
 
-    `size` is what pictures of this data have in common; none is enlarged beyond it.
+    `size` is what pictures of this data have in common; none is enlarged beyond it. With `colour`, red, green and blue
+    stand as three frames for each: a red disc is no copy of a blue one.
     """
     if min(size) < SMALL:
         return None
     height, width = (min(side, SIDE) for side in size)
-    small = np.stack([_reduced(frame, height, width) for frame in frames])
-    return None if int(small.max()) - int(small.min()) < FLAT else small
+    mode = "RGB" if colour else "L"
+    reduced = [_reduced(frame, height, width, mode) for frame in frames]
+    small = np.concatenate([planes.transpose(2, 0, 1) if colour else planes[None] for planes in reduced])
+    return None if max(int(np.ptp(plane)) for plane in small) < FLAT else small
 
 
-def _reduced(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    if frame.ndim == 2 and frame.shape == (height, width):
+def _reduced(frame: np.ndarray, height: int, width: int, mode: str) -> np.ndarray:
+    if mode == "L" and frame.shape == (height, width):
         return frame
     step = max(1, min(frame.shape[0] // (height * SEEN), frame.shape[1] // (width * SEEN)))
-    picture = Image.fromarray(np.ascontiguousarray(frame[::step, ::step])).convert("L")
+    picture = Image.fromarray(np.ascontiguousarray(frame[::step, ::step])).convert(mode)
     return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
 
 
@@ -90,9 +95,29 @@ def near_pictures(sketches: np.ndarray) -> np.ndarray:
     nearest = distances.amin(1)
     near &= distances <= NEXT * torch.minimum(nearest[:, None], nearest[neighbours]).clamp_min(SAME)
     row, place = torch.nonzero(near, as_tuple=True)
+    alike = _alike(sketches, row, neighbours[row, place]) >= _least_alike(sketches, random)
+    row, place = row[alike], place[alike]
     pairs = torch.stack([row, neighbours[row, place]], 1).sort(1).values
     found = dict.fromkeys(map(tuple, pairs[shares[row, place].argsort()].tolist()))
     return np.array(list(found), dtype=np.int64).reshape(-1, 2)
+
+
+def _alike(sketches: np.ndarray, one: Tensor, other: Tensor, altered: np.ndarray | None = None) -> Tensor:
+    """(P,): the correlation of pictures with others, or with altered ones, where they fit each other best."""
+    found = [torch.empty(0)]
+    for part in _chunks(len(one)):
+        still = _middle((sketches if altered is None else altered)[other[part].numpy()])  # (P, D)
+        moved = _windows(sketches[one[part].numpy()])  # (P, S, D)
+        found.append((moved @ still[:, :, None]).amax((1, 2)))
+    return torch.cat(found)
+
+
+def _least_alike(sketches: np.ndarray, random: np.random.Generator) -> float:
+    """The correlation that all but a part LOST of altered pictures keep with what they were."""
+    some = sketches[:: math.ceil(len(sketches) * sketches.shape[1] / FITTED)]
+    every = torch.arange(len(some))
+    altered = np.stack([_altered(frames, True, random) for frames in some])
+    return float(torch.quantile(_alike(some, every, every, altered), LOST))
 
 
 def _usual_distances(distances: Tensor, neighbours: Tensor) -> Tensor:

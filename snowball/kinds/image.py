@@ -81,7 +81,7 @@ class ImageKind(Kind):
     metadata: ClassVar[tuple[str, ...]] = ("height", "width", "mode")
     background: ClassVar[tuple[str, ...]] = BORDER
     traits: ClassVar[tuple[str, ...]] = ("brightness",)
-    sketch_rows: ClassVar[int | None] = 20_000  # to sketch and compare more would be felt before the first step
+    sketch_rows: ClassVar[int | None] = 5_000  # to sketch and compare more would be felt before the first step
     fit_rows: ClassVar[int | None] = 200
     """Pictures are decoded for it once more, and 200 tell the means within 0.1 of the pictures' own deviation."""
 
@@ -200,7 +200,7 @@ class ImageKind(Kind):
         return {"sizes": dict(sizes.most_common()), "modes": dict(Counter(fact["mode"] for fact in facts))}
 
     def sketch(self, value: np.ndarray) -> np.ndarray | None:
-        return sketch_pictures(value[None], self.size)
+        return sketch_pictures(value[None], self.size, colour=self.state["channels"] == 3)
 
     @classmethod
     def near_copies(cls, sketches: np.ndarray) -> np.ndarray:
