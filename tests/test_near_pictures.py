@@ -71,3 +71,7 @@ def test_the_audit_names_altered_pictures_across_splits(tmp_path: Path) -> None:
             Image.fromarray(shown).save(path)
     (found,) = [finding for finding in audit(str(tmp_path)) if finding.check == "near-split-overlap"]
     assert found.evidence["count"] == 10
+
+
+def test_shapes_in_other_colours_at_the_same_place_are_no_copies() -> None:
+    assert "near-split-overlap" not in [finding.check for finding in audit("shapes")]
