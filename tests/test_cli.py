@@ -113,8 +113,9 @@ def test_python_says_the_same_words(trained: Path) -> None:
     (answer,) = run.predict(str(trained / "pets" / "cat" / "001.png"))
     assert answer["label"] == "cat"
     assert run.export("m.onnx").rows == 12
-    assert snowball.audit(str(trained / "pets")) == []
-    assert snowball.check(str(trained / "pets"), model="linear") == []
+    # nothing is wrong but that a border alone tells dark cats from bright dogs
+    assert [finding.check for finding in snowball.audit(str(trained / "pets"))] == ["background-leak"]
+    assert [f.check for f in snowball.check(str(trained / "pets"), model="linear")] == ["background-leak"]
 
 
 def test_the_same_recipe_gives_the_same_bits(trained: Path) -> None:

@@ -153,11 +153,19 @@ class Watch:
         if self._look is None:
             return []
         look, self._look = self._look, None
-        found = list(self._judged(look))
-        self._trainer.progress.looks.append({"step": look.step, "norm": look.norm, "ratio": look.ratio})
+        suspected = self._suspected(look)
+        found = list(self._judged(look, suspected))
+        seen = {"step": look.step, "norm": look.norm, "ratio": look.ratio, "suspected": sorted(suspected)}
+        self._trainer.progress.looks.append(seen)
         return found
 
-    def _judged(self, look: Look) -> Iterator[Finding]:
+    def _suspected(self, look: Look) -> set[str]:
+        """Parameters that are to be tried: after twice as many steps at the soonest, so that trying costs little."""
+        looks = self._trainer.progress.looks
+        tried = {name: past["step"] for past in looks for name in past["suspected"]}
+        return {name for name in {*look.still, *look.silent} if look.step >= 2 * tried.get(name, 0)}
+
+    def _judged(self, look: Look, suspected: set[str]) -> Iterator[Finding]:
         earlier = [past["norm"] for past in self._trainer.progress.looks]
         where = {"step": look.step, "norm": look.norm}
         if not math.isfinite(look.norm):
@@ -173,16 +181,19 @@ class Watch:
             evidence = {"step": look.step, "parameters": list(look.refused[:20])}
             fix = "give the optimiser every parameter, after the network's last change"
             yield Finding("frozen-parameters", "error", message, evidence, fix)
-        if look.still or look.silent:
-            yield from self._tried(look)
+        if suspected:
+            yield from self._tried(look, suspected)
 
-    def _tried(self, look: Look) -> Iterator[Finding]:
+    def _tried(self, look: Look, suspected: set[str]) -> Iterator[Finding]:
         """Batches of training rows on a copy of the network: what stays without a gradient on all of them."""
         trainer = self._trainer
         model = copy.deepcopy(trainer.model)
         named = dict(model.named_parameters())
-        silent = {name: torch.ones(len(named[name]), dtype=torch.bool, device=trainer.device) for name in look.silent}
-        still, rows = set(look.still), trainer.splits["train"]
+        silent = {
+            name: torch.ones(len(named[name]), dtype=torch.bool, device=trainer.device)
+            for name in suspected.intersection(look.silent)
+        }
+        still, rows = suspected.intersection(look.still), trainer.splits["train"]
         size = trainer.recipe.train.batch_size
         tried = min(MOST_TRIED, max(TRIED, TRIED_ROWS // size))
         with torch.random.fork_rng(devices=_devices(trainer)):
