@@ -292,14 +292,8 @@ class Answer(Kind):
 
     @property
     def temperature(self) -> float:
-        """What `finish` divides logits by, see `class_logits`; 1 unless one was fitted after the training."""
+        """What `finish` divides logits by, see `classes`; 1 unless one was fitted after the training."""
         return float(self.state.get(TEMPERATURE, 1.0))
-
-    def class_logits(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor] | None:
-        """(N, C) logits, of which `finish` makes probabilities by a softmax over `temperature`, and the (N,) right
-        classes; None where answers are not classes. A kind that gives them is calibrated after a training.
-        """
-        return None
 
     @property
     @abstractmethod
@@ -310,7 +304,8 @@ class Answer(Kind):
     def classes(self) -> Sequence[str] | None:
         """The names of the classes, where an answer is one of a fixed set; None where it is anything else.
 
-        It is then encoded as the number of its class, and `finish` gives `probabilities` (B, classes).
+        It is then encoded as the number of its class, the network gives `logits` (B, classes), and `finish` makes
+        `probabilities` of them by a softmax over `temperature`, which is fitted after a training.
         """
         return None
 

@@ -97,9 +97,9 @@ def calibrate(run: Run, task: Task, model: nn.Module, encoded: Encoded, rows: Te
 
     The same task where its answers are not of classes, or the rows do not show that it helps.
     """
-    found = _logits(task, model, encoded, rows)
-    if found is None or len(found[1]) < LEAST_ROWS:
+    if task.answer_kind.classes is None or len(rows) < LEAST_ROWS:
         return task
+    found = _logits(task, model, encoded, rows)
     fitted = fit_temperature(*found)
     run.record_blocks("calibration", [_block(fitted, len(found[1]))])
     said = f"temperature {fitted.temperature:.3f}: nll {fitted.nll[0]:.4f} to {fitted.nll[1]:.4f}"
@@ -116,8 +116,8 @@ def calibrate(run: Run, task: Task, model: nn.Module, encoded: Encoded, rows: Te
 
 
 @torch.inference_mode()
-def _logits(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> tuple[np.ndarray, np.ndarray] | None:
-    """(N, C) logits and the (N,) right classes, where the answers are classes."""
+def _logits(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(N, C) logits and the (N,) right classes."""
     from ..training.epochs import by_length
     from ..training.loop import EVALUATION_BATCH
 
@@ -125,12 +125,8 @@ def _logits(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> tup
     parts = []
     ordered = by_length(rows, encoded.lengths)
     for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
-        part = task.answer_kind.class_logits(task.forward(model, batch), batch.targets[task.answer_role])
-        if part is None:
-            return None
+        part = task.forward(model, batch)["logits"], batch.targets[task.answer_role]
         parts.append([tensor.float().cpu().numpy() for tensor in part])
-    if not parts:
-        return None
     return np.concatenate([logits for logits, _ in parts]), np.concatenate([right for _, right in parts]).astype(int)
 
 

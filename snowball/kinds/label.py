@@ -125,9 +125,6 @@ class LabelKind(Answer):
         # target: (B,) class numbers, or (B, C) shares after mixup or cutmix
         return F.cross_entropy(outputs["logits"].float(), target, label_smoothing=self._smoothing)
 
-    def class_logits(self, outputs: Mapping[str, Tensor], target: Tensor) -> tuple[Tensor, Tensor] | None:
-        return outputs["logits"], target
-
     def measure(self, outputs: Mapping[str, Tensor], target: Tensor) -> dict[str, tuple[Tensor, int | Tensor]]:
         wanted = target if target.dim() == 1 else target.argmax(1)
         return {"accuracy": ((outputs["logits"].argmax(1) == wanted).sum(), len(target))}
