@@ -14,11 +14,11 @@ LOOKED_AT = 10_000  # pixels of a picture: all 187,500 of a photograph take 0.1 
 
 
 def shown_facts(frames: np.ndarray) -> dict[str, Any]:
-    """`brightness`, the mean, and of each colour the median of the border, in 0..255: what most of the border shows,
-    whatever touches it in places. `frames` is (T, H, W) or (T, H, W, 3); a picture is a film of one.
+    """`brightness`, the mean, `contrast`, the deviation, and of each colour the median of the border, in 0..255: what
+    most of the border shows, whatever touches it in places. `frames` is (T, H, W) or (T, H, W, 3); a picture is a film of one.
 
     >>> shown_facts(np.full((1, 4, 4), 7, np.uint8))
-    {'brightness': 7.0, 'border red': 7, 'border green': 7, 'border blue': 7}
+    {'brightness': 7.0, 'contrast': 0.0, 'border red': 7, 'border green': 7, 'border blue': 7}
     """
     step = max(1, math.isqrt(frames.shape[1] * frames.shape[2] // LOOKED_AT))
     seen = frames[:, ::step, ::step]
@@ -26,4 +26,5 @@ def shown_facts(frames: np.ndarray) -> dict[str, Any]:
     border = np.concatenate(sides, 1).reshape(-1, 1 if frames.ndim == 3 else 3)
     border.partition(len(border) // 2, axis=0)
     middle = border[len(border) // 2].tolist() * (3 if frames.ndim == 3 else 1)
-    return {"brightness": round(float(seen.mean()), 2), **dict(zip(BORDER, middle, strict=True))}
+    spread = {"brightness": round(float(seen.mean()), 2), "contrast": round(float(seen.std()), 2)}
+    return {**spread, **dict(zip(BORDER, middle, strict=True))}

@@ -183,12 +183,9 @@ class ImageKind(Kind):
 
     @classmethod
     def facts(cls, value: np.ndarray) -> dict[str, Any]:
-        few = value[:: max(1, value.shape[0] // 32), :: max(1, value.shape[1] // 32)]  # about 32 x 32 say the same
         return {
             "height": value.shape[0],
             "width": value.shape[1],
-            "brightness": round(float(few.mean()) / 255, 3),
-            "contrast": round(float(few.std()) / 255, 3),
             "mode": "grey" if value.ndim == 2 else "colour",
             "constant": bool(value[0].min() == value[0].max() and value.min() == value.max()),  # mostly told by a row
             **shown_facts(value[None]),
