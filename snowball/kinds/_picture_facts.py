@@ -15,7 +15,8 @@ LOOKED_AT = 10_000  # pixels of a picture: all 187,500 of a photograph take 0.1 
 
 def shown_facts(frames: np.ndarray) -> dict[str, Any]:
     """`brightness`, the mean, `contrast`, the deviation, and of each colour the median of the border, in 0..255: what
-    most of the border shows, whatever touches it in places. `frames` is (T, H, W) or (T, H, W, 3); a picture is a film of one.
+    most of the border shows, whatever touches it in places. `frames` is (T, H, W) or (T, H, W, 3); a picture is a film
+    of one.
 
     >>> shown_facts(np.full((1, 4, 4), 7, np.uint8))
     {'brightness': 7.0, 'contrast': 0.0, 'border red': 7, 'border green': 7, 'border blue': 7}
