@@ -48,6 +48,7 @@ class ObjectDetection(Task):
         "train.epochs": 3,
         "train.batch_size": 8,
         "train.ema": 0.9,
+        "image.size": 40,
         "train.preflight": False,  # a check of its own runs it
     }
 
