@@ -102,7 +102,8 @@ class Bench:
     def __init__(self, task_type: type[Task], source: str, keys: Mapping[str, Any], folder: Path) -> None:
         self.task_type = task_type
         self.source = source
-        self.keys = {**task_type.quick, **keys, "task": task_type.name}
+        # a check of its own runs the pre-flight
+        self.keys = {"train.preflight": False, **task_type.quick, **keys, "task": task_type.name}
         self.folder = folder
 
     @cached_property

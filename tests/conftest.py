@@ -17,6 +17,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # else every worker, and every co
     threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ["OMP_NUM_THREADS"] = str(threads)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
+collect_ignore = ["keras_files"]  # what made the files there: it needs Keras, see its head
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

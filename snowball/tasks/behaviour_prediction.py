@@ -57,7 +57,6 @@ class BehaviourPrediction(Task):
     quick: ClassVar[Mapping[str, Any]] = {
         "train.epochs": 4,
         "network.width": 32,
-        "train.preflight": False,  # a check of its own runs it
     }
 
     @classmethod

@@ -49,7 +49,6 @@ class ObjectDetection(Task):
         "train.batch_size": 8,
         "train.ema": 0.9,
         "image.size": 40,
-        "train.preflight": False,  # a check of its own runs it
     }
 
     @classmethod
