@@ -91,7 +91,8 @@ PARTS = ("train", "t10k")
 def plant_voc(source: Path, target: Path, random: np.random.Generator) -> dict[str, str]:
     """A folder in the form of Pascal VOC with copies named in its list of the test split."""
     with tarfile.open(source / "BCCD.tar") as archive:
-        archive.extractall(target, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11 has it from 3.11.4 on
+        archive.extractall(target)
     root = target / "BCCD"
     names = (root / "ImageSets/Main/train.txt").read_text().split()
     made = {}

@@ -100,7 +100,8 @@ def accuracy(data: Path, folder: Path) -> None:
 
     sample = data / "imagenet-sample"
     with tarfile.open(sample / "images.tar") as archive:
-        archive.extractall(folder / "pictures", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11 has it from 3.11.4 on
+        archive.extractall(folder / "pictures")
     import_squeezenet(data, folder / "squeeze", f"labels={sample / 'synset.txt'}", "image.short_side=256")
     labels = Run(folder / "squeeze").task().answer_kind.state["labels"]
     right = {

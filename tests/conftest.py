@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from snowball.cli import main
 
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # else every worker, and every command that it starts, takes all cores
+    assert "torch" not in sys.modules, "torch has already taken its threads: which plugin imports it?"
     threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ["OMP_NUM_THREADS"] = str(threads)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: no test asks the network
@@ -52,6 +55,19 @@ def shared() -> Callable[[str], Path]:
         return SHARED / name
 
     return find
+
+
+@pytest.fixture
+def unpacked(shared: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """The folder into which an archive of the shared data is unpacked."""
+
+    def unpack(name: str) -> Path:
+        with tarfile.open(shared(name)) as archive:
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11 has it from 3.11.4 on
+            archive.extractall(tmp_path)
+        return tmp_path
+
+    return unpack
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from snowball.kinds._image_decode import resize_picture
 from snowball.kinds.image import ImageKind
 from snowball.rng import SampleRandom
 
-PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "imagenet-sample" / "images.tar"
 SIZES = [(64, 96), (61, 83), (1, 1), (17, 5)]
 
 
@@ -96,15 +95,13 @@ def test_simplejpeg_gives_the_pixels_that_pillow_gives(name: str, monkeypatch: p
     assert ImageKind.digest(found) == ImageKind.digest(whole)
 
 
-def test_photographs_from_files_are_the_same_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photographs_from_files_are_the_same_too(
+    unpacked: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("simplejpeg")
-    if not PHOTOGRAPHS.exists():
-        pytest.skip(f"no {PHOTOGRAPHS}")
-    with tarfile.open(PHOTOGRAPHS) as tar:
-        files = [member for member in tar.getmembers() if member.name.endswith(".JPEG")][:20]
-        tar.extractall(tmp_path, files, filter="data")
-    for file in files:
-        path = tmp_path / file.name
+    files = sorted(unpacked("imagenet-sample/images.tar").rglob("*.JPEG"))[:20]
+    assert files
+    for path in files:
         assert np.array_equal(ImageKind.read(str(path)), by_pillow(path.read_bytes(), monkeypatch))
 
 

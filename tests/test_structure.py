@@ -14,7 +14,7 @@ import snowball
 from snowball.cli import VERBS
 
 ROOT = Path(snowball.__file__).parent
-NOUNS = ("finding", "table", "rng", "storage", "recipe", "kind", "task", "run", "display", "imported")
+NOUNS = ("finding", "table", "rng", "storage", "recipe", "answer", "kind", "task", "run", "display", "imported")
 # Folder or noun -> what its modules may import at the top of a file; run's verbs import lazily, inside functions.
 ALLOWED = {
     "nouns": {"nouns"},
@@ -114,7 +114,9 @@ def test_the_verbs_are_frozen() -> None:
     ]
 
 
-@pytest.mark.parametrize("code", ["import snowball", "from snowball.cli import main; main(['--help'])"])
+@pytest.mark.parametrize(
+    "code", ["import snowball", "import snowball.pytest_plugin", "from snowball.cli import main; main(['--help'])"]
+)
 def test_import_and_help_load_nothing_heavy(code: str) -> None:
     heavy = ("torch", "numpy", "pydantic", "rich", "PIL", "yaml", "matplotlib", "fastapi", "onnxruntime", "pyarrow")
     script = f"{code}\nimport sys\nprint([name for name in {heavy!r} if name in sys.modules])"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,21 +250,17 @@ def test_an_empty_jsonl_is_refused(tmp_path: Path, refusal: Refusal) -> None:
     assert "empty" in refusal(_jsonl(tmp_path, ""))
 
 
-def test_a_real_csv(shared: Callable[[str], Path], read: Read, tmp_path: Path) -> None:
+def test_a_real_csv(shared: Callable[[str], Path], unpacked: Callable[[str], Path], read: Read) -> None:
     """100 photographs, one a class: every label is there once, so nothing but the user can say that it is one."""
-    with tarfile.open(shared("imagenet-sample") / "images.tar") as archive:
-        archive.extractall(tmp_path, filter="data")
     path = shared("imagenet-sample") / "labels.csv"
-    table = read(path, root=str(tmp_path / "images"), answer="wordnet_id")
+    table = read(path, root=str(unpacked("imagenet-sample/images.tar") / "images"), answer="wordnet_id")
     assert _kinds(table) == {"file": "image", "class_index": "number", "wordnet_id": "label"}
     assert (len(table), table.column("wordnet_id").cells[0]) == (100, "n01440764")
     assert Path(table.column("file").cells[0]).is_file()
 
 
-def test_boxes_are_not_labels(shared: Callable[[str], Path], refusal: Refusal, tmp_path: Path) -> None:
+def test_boxes_are_not_labels(shared: Callable[[str], Path], unpacked: Callable[[str], Path], refusal: Refusal) -> None:
     """A real detection file: many cells a picture, so one picture has many labels."""
-    with tarfile.open(shared("bccd") / "BCCD.tar") as archive:
-        archive.extractall(tmp_path, filter="data")
-    (folder,) = {found.parent for found in tmp_path.rglob("BloodImage_00000.jpg")}
+    (folder,) = {found.parent for found in unpacked("bccd/BCCD.tar").rglob("BloodImage_00000.jpg")}
     message = refusal(shared("bccd") / "test.csv", root=str(folder))
     assert "test.csv, row 3: 'BloodImage_00000.jpg' has the cell_type 'RBC', but 'WBC' in test.csv, row 2" in message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from . import Verdict
+    from .checks import Verdict
 
 __all__ = ["snowball_check"]
 
@@ -26,7 +26,7 @@ def snowball_check() -> Callable[..., Verdict]:
     def check(
         setup: Callable[[], Mapping[str, Any]] | Mapping[str, Any], waive: Mapping[str, str] | None = None
     ) -> Verdict:
-        from . import check_program
+        from .checks import check_program
 
         result = check_program(setup if isinstance(setup, Mapping) else setup())
         errors = [f for f in result.findings if f.severity == "error" and f.check not in (waive or {})]
