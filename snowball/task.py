@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from .answer import Answer
 from .finding import BadInput, Finding
-from .kind import Absent, Answer, Batch, Block, Kind, Metric, Unreadable
+from .kind import Absent, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .registry import kinds
 from .rows import Rows, readable

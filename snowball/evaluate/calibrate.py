@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..answer import TEMPERATURE
 from ..calibration import expected_calibration_error
 from ..display import Display
-from ..kind import TEMPERATURE, Block
+from ..kind import Block
 from ..task import Task
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 from torch import Tensor
 
+from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Answer, Block, Metric, Unreadable
+from ..kind import Block, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ._box_geometry import pairwise_iou, suppress, warp_boxes
 from ._box_loss import dense_loss, set_loss

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from ..answer import Answer
 from ..calibration import calibration_bins, expected_calibration_error
 from ..finding import BadInput, Finding
-from ..kind import Answer, Block, Metric, Unreadable
+from ..kind import Block, Metric, Unreadable
 from ..recipe import Recipe, Section
 
 __all__ = ["LabelKind", "LabelSection"]

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Answer, Block, Metric, Unreadable
+from ..kind import Block, Metric, Unreadable
 from ..recipe import Recipe, Section
 
 __all__ = ["NumberKind", "NumberSection", "block_intervals"]

@@ -18,8 +18,9 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Answer, Batch, Block, Follow, Metric, Named, Unreadable
+from ..kind import Batch, Block, Follow, Metric, Named, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._anchors import find_anchors

@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Answer, Batch, Block, Follow, Metric, Unreadable
+from ..kind import Batch, Block, Follow, Metric, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._minhash import near_by_minhash
