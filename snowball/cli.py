@@ -10,11 +10,11 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .finding import BadInput, GateFailed, SnowballError, nearest, verdict
+from .words import Words, split_words
 
 if TYPE_CHECKING:
     from .display import Display
@@ -22,23 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "main"]
 
 SHOWN = 30  # counts shown on one line of an audit; --json gives all
-
-
-@dataclass(frozen=True)
-class Words:
-    """A command line taken apart: words, `key=value` pairs as text, and the three flags."""
-
-    verb: str
-    words: list[str]
-    pairs: list[str]
-    output: Path | None
-    as_json: bool
-
-    def one(self, what: str) -> str:
-        """The verb's only word."""
-        if len(self.words) != 1:
-            raise BadInput(f"snowball {self.verb} takes one {what}, got {len(self.words)}: {VERBS[self.verb][1]}")
-        return self.words[0]
 
 
 def _train(words: Words, display: Display) -> dict[str, Any]:
@@ -114,7 +97,7 @@ def _check_program(words: Words, display: Display) -> dict[str, Any]:
     from .checks.source import load_setup
 
     if words.pairs:
-        raise BadInput(f"a program has no key {words.pairs[0]!r}: {VERBS['check'][1]}")
+        raise BadInput(f"a program has no key {words.pairs[0]!r}: {words.usage}")
     result = check_program(load_setup(words.words[0])())
     display.findings("check", result.findings)
     for check, why in result.untested.items():
@@ -128,7 +111,7 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.repeat import RepeatSection
     from .recipe import Recipe, parse_overrides
 
-    run = _run(words)
+    run = words.run()
     data = words.words[1] if len(words.words) > 1 else None
     repeats = Recipe.build("", (RepeatSection,), parse_overrides(words.pairs))[RepeatSection]
     evaluation = evaluate_run(run, data, display, repeats)
@@ -144,9 +127,9 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.predict import predict_each
     from .recipe import parse_overrides
 
-    run = _run(words)
+    run = words.run()
     if len(words.words) < 2:
-        raise BadInput(f"predict what? {VERBS['predict'][1]}")
+        raise BadInput(f"predict what? {words.usage}")
     options = parse_overrides(words.pairs)
     task = run.task(options)
     shown = sys.stderr if words.as_json else sys.stdout
@@ -186,9 +169,9 @@ def _show_answer(display: Display, task: Any, answer: dict[str, Any]) -> None:
 def _export(words: Words, display: Display) -> dict[str, Any]:
     from .deploy.export import export_run
 
-    run = _run(words)
+    run = words.run()
     path = words.output or run.path / "model.onnx"
-    made = export_run(run, path, _pair(words, "data"), display)
+    made = export_run(run, path, words.pair("data"), display)
     return {
         "run": str(run.path),
         "metrics": made.metrics_onnx,
@@ -203,7 +186,7 @@ def _serve(words: Words, display: Display) -> dict[str, Any]:
     from .deploy.serve import ServeSection, serve_run
     from .recipe import Recipe, parse_overrides
 
-    run = _run(words)
+    run = words.run()
     serve_run(run, Recipe.build("", (ServeSection,), parse_overrides(words.pairs))[ServeSection], display)
     return {"run": str(run.path)}
 
@@ -224,7 +207,7 @@ def _drive(words: Words, display: Display) -> dict[str, Any]:
     section = Recipe.build("", (DriveSection,), parse_overrides(words.pairs))[DriveSection]
     if words.one("RUN") == "expert":
         return drive_expert(section, words.output, display)
-    return drive_run(_run(words), section, words.output, display)
+    return drive_run(words.run(), section, words.output, display)
 
 
 def _data(words: Words, display: Display) -> dict[str, Any]:
@@ -247,7 +230,7 @@ def _highway(words: Words, display: Display) -> dict[str, Any]:
 
     words.one("SOURCE")
     if words.output is None:
-        raise BadInput(f"where to? {VERBS['data'][1]}")
+        raise BadInput(f"where to? {words.usage}")
     section = Recipe.build("", (TrafficSection,), parse_overrides(words.pairs))[TrafficSection]
     return record_traffic(section, words.output, display)
 
@@ -257,11 +240,10 @@ def _convert(words: Words, display: Display) -> dict[str, Any]:
     from .collect.read import read_table
     from .recipe import DataSection, parse_overrides
 
-    usage = VERBS["data"][1]
     if words.words[0] != "convert" or len(words.words) != 2:
-        raise BadInput(f"snowball data {' '.join(words.words)}: not known: {usage}")
+        raise BadInput(f"snowball data {' '.join(words.words)}: not known: {words.usage}")
     if words.output is None:
-        raise BadInput(f"where to? {usage}")
+        raise BadInput(f"where to? {words.usage}")
     form = str(parse_overrides(words.pairs).get("form", ""))
     notes: list[Any] = []
     table = read_table(DataSection(name=words.words[1]), notes.append)
@@ -371,36 +353,11 @@ def _parse(given: list[str]) -> Words | None:
     verb, rest = given[0], given[1:]
     if verb not in VERBS:
         raise BadInput(f"no verb {verb!r}{nearest(verb, VERBS)}; the verbs are {', '.join(VERBS)}")
+    _, usage, about = VERBS[verb]
     if "-h" in rest or "--help" in rest:
-        print(
-            f"{VERBS[verb][1]}\n\n{VERBS[verb][2]}\n\nKeys: docs/recipe.md. Flags everywhere: -o PATH, --json, --debug."
-        )
+        print(f"{usage}\n\n{about}\n\nKeys: docs/recipe.md. Flags everywhere: -o PATH, --json, --debug.")
         return None
-    output: Path | None = None
-    words: list[str] = []
-    pairs: list[str] = []
-    position = 0
-    while position < len(rest):
-        word = rest[position]
-        if word == "-o":
-            position += 1
-            if position == len(rest):
-                raise BadInput("-o needs a path")
-            output = Path(rest[position])
-        elif word.startswith("-") and word != "--json":
-            raise BadInput(
-                f"no flag {word!r}: keys are written key=value; the flags are -o PATH, --json, --debug, --help"
-            )
-        elif word != "--json":
-            (pairs if _is_pair(word) else words).append(word)
-        position += 1
-    return Words(verb, words, pairs, output, "--json" in rest)
-
-
-def _is_pair(word: str) -> bool:
-    """`epochs=3` is a pair; a file called `a=b.png` is not, when it is there."""
-    key, equals, _ = word.partition("=")
-    return bool(equals) and key.replace(".", "").replace("_", "").replace("-", "").isalnum() and not Path(word).exists()
+    return split_words(verb, usage, rest)
 
 
 def _help() -> str:
@@ -414,24 +371,6 @@ def _help() -> str:
             "Begin with: snowball train digits",
         ]
     )
-
-
-def _run(words: Words) -> Any:
-    from .run import Run
-
-    if not words.words:
-        raise BadInput(f"which run? {VERBS[words.verb][1]}")
-    return Run(words.words[0])
-
-
-def _pair(words: Words, key: str) -> str | None:
-    from .recipe import parse_overrides
-
-    values = parse_overrides(words.pairs)
-    for other in values:
-        if other != key:
-            raise BadInput(f"unknown key {other!r}{nearest(other, [key])}: {VERBS[words.verb][1]}")
-    return None if values.get(key) is None else str(values[key])
 
 
 def _json(findings: Sequence[Any]) -> list[dict[str, Any]]:

@@ -15,31 +15,27 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .collect.encode import Encoded
-from .collect.prepare import Prepared, prepare, prepare_run
+from .bench import ROWS, Bench
+from .collect.prepare import prepare, prepare_run
 from .display import Display
 from .finding import BadInput, Finding
 from .kind import Batch
 from .recipe import Recipe, flatten
 from .registry import tasks
-from .rows import Rows
-from .run import Run
 from .schema import Schema
 from .task import Task
 from .training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from .training.loop import Trainer, as_rows, seed_everything, training_rows
+from .training.loop import Trainer, seed_everything
 from .training.preflight import preflight
-from .training.train import train
 from .training.transfer import begin
 
-__all__ = ["CAPABILITIES", "CHECKS", "Bench", "Check", "Result", "check_task", "grid"]
+__all__ = ["CAPABILITIES", "CHECKS", "Check", "Result", "check_task", "grid"]
 
 CAPABILITIES = (
     "audit",
@@ -56,7 +52,6 @@ CAPABILITIES = (
     "federate",
 )
 PLANNED = ("explain", "shrink", "tune", "federate")  # no check yet: the grid shows them as not there
-ROWS = 8  # rows in the small batches of the checks
 
 
 @dataclass(frozen=True)
@@ -94,56 +89,6 @@ def _check(capability: str) -> Callable[[Callable[[Bench], None]], Callable[[Ben
         return run
 
     return register
-
-
-class Bench:
-    """A task on its sample, a fresh network, and a run trained in a temporary folder; each made once, when needed."""
-
-    def __init__(self, task_type: type[Task], source: str, keys: Mapping[str, Any], folder: Path) -> None:
-        self.task_type = task_type
-        self.source = source
-        # a check of its own runs the pre-flight
-        self.keys = {"train.preflight": False, **task_type.quick, **keys, "task": task_type.name}
-        self.folder = folder
-
-    @cached_property
-    def prepared(self) -> Prepared:
-        return prepare(self.source, self.keys, Display(quiet=True))
-
-    @property
-    def task(self) -> Task:
-        return self.prepared.task
-
-    @cached_property
-    def model(self) -> nn.Module:
-        torch.manual_seed(0)
-        return self.task.model()
-
-    @cached_property
-    def batch(self) -> Batch:
-        encoded, rows = self.training
-        return encoded.batch(rows["train"][:: max(1, len(rows["train"]) // ROWS)][:ROWS])
-
-    @cached_property
-    def training(self) -> tuple[Encoded, dict[str, Tensor]]:
-        """What a training steps through, and the rows of each split of it."""
-        encoded = self.prepared.encoded
-        return training_rows(self.task, encoded, as_rows(self.prepared.splits, encoded.index_device))
-
-    @cached_property
-    def run(self) -> Run:
-        return train(self.source, self.keys, output=self.folder / "run", display=Display(quiet=True))
-
-    @cached_property
-    def onnx(self) -> Any:
-        from .deploy.session import OnnxPredictor
-
-        self.run.export(self.folder / "model.onnx")
-        return OnnxPredictor(self.folder / "model.onnx")
-
-    def rows(self, split: str = "test") -> Rows:
-        assert self.task.table is not None
-        return Rows(self.task, self.task.table, self.prepared.splits[split].tolist()[:ROWS])
 
 
 def check_task(

@@ -39,9 +39,11 @@ class Detector(PixelNetwork):
         self.logits = nn.Conv2d(WIDTH, num_classes, 3, padding=1)
         self.sides = nn.Conv2d(WIDTH, 4, 3, padding=1)
         nn.init.normal_(self.logits.weight, std=0.01)
-        nn.init.constant_(self.logits.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
+        assert self.logits.bias is not None
+        nn.init.constant_(self.logits.bias, -math.log((1 - PRIOR) / PRIOR))
         nn.init.normal_(self.sides.weight, std=0.01)
-        nn.init.zeros_(self.sides.bias)  # type: ignore[arg-type]
+        assert self.sides.bias is not None
+        nn.init.zeros_(self.sides.bias)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         levels = self.pyramid(self.backbone(self.standardise(image)))

@@ -5,22 +5,19 @@ Shapes: B rows, T tokens, D width; S source tokens. A state is one tensor (B, pa
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["Attend", "Recurrent", "TwoWay", "reverse_rows"]
 
-Cell = Literal["rnn", "lstm", "gru"]
 _CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Recurrent(nn.Module):
-    """Layers of Elman, LSTM or GRU cells: (B, T, D) -> (B, T, hidden)."""
+    """Layers of Elman, LSTM or GRU cells (`rnn`, `lstm` or `gru`): (B, T, D) -> (B, T, hidden)."""
 
-    def __init__(self, cell: Cell, width: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, cell: str, width: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.parts = 2 if cell == "lstm" else 1
         self.hidden, self.layers = hidden, layers
@@ -53,7 +50,7 @@ class TwoWay(nn.Module):
     much padding follows it, since the backward reading begins at the row's own end.
     """
 
-    def __init__(self, cell: Cell, width: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, cell: str, width: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         sizes = [width, *([2 * hidden] * (layers - 1))]
         self.forwards = nn.ModuleList(Recurrent(cell, size, hidden, 1, 0.0) for size in sizes)
@@ -63,8 +60,8 @@ class TwoWay(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             x = self.drop(x) if number else x
-            read, _ = ahead(x, ahead.empty_state(x))  # type: ignore[operator]
-            read_back, _ = back(reverse_rows(x, lengths), back.empty_state(x))  # type: ignore[operator]
+            read, _ = ahead(x, ahead.empty_state(x))  # type: ignore[operator] # ModuleList tells no type of its members
+            read_back, _ = back(reverse_rows(x, lengths), back.empty_state(x))  # type: ignore[operator] # ModuleList tells no type of its members
             x = torch.cat([read, reverse_rows(read_back, lengths)], 2)
         return x
 

@@ -127,7 +127,7 @@ class RecurrentBody(nn.Module):
     def __init__(self, cell: str, width: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.drop = nn.Dropout(dropout)
-        self.layers = TwoWay(cell, width, hidden, layers, dropout)  # type: ignore[arg-type]
+        self.layers = TwoWay(cell, width, hidden, layers, dropout)
         self.num_features = 4 * hidden
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
@@ -201,7 +201,7 @@ class RecurrentLanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocab, width)
         nn.init.normal_(self.embedding.weight, std=0.1)
         self.drop = nn.Dropout(dropout)
-        self.layers = Recurrent(cell, width, width, layers, dropout)  # type: ignore[arg-type]
+        self.layers = Recurrent(cell, width, width, layers, dropout)
         self.bias = nn.Parameter(torch.zeros(vocab))
 
     def forward(self, text: Tensor) -> dict[str, Tensor]:
@@ -283,8 +283,8 @@ class RecurrentTranslator(nn.Module):
             with torch.no_grad():
                 embedding.weight[0] = 0
         self.drop = nn.Dropout(dropout)
-        self.encoder = TwoWay(cell, width, width // 2, layers, dropout)  # type: ignore[arg-type]
-        self.decoder = Recurrent(cell, width, width, layers, dropout)  # type: ignore[arg-type]
+        self.encoder = TwoWay(cell, width, width // 2, layers, dropout)
+        self.decoder = Recurrent(cell, width, width, layers, dropout)
         self.begin = nn.Linear(width, layers * self.decoder.parts * width)
         self.attend = Attend(width)
 

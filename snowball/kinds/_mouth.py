@@ -78,5 +78,13 @@ def mouth_of(face: Box) -> Box:
     """
     left, top, right, bottom = face
     width, height = right - left, bottom - top
-    box = (left + 0.2 * width, top + 0.62 * height, left + 0.8 * width, top + 0.97 * height)
-    return tuple(min(1.0, max(0.0, side)) for side in box)  # type: ignore[return-value]
+
+    def inside(side: float) -> float:
+        return min(1.0, max(0.0, side))
+
+    return (
+        inside(left + 0.2 * width),
+        inside(top + 0.62 * height),
+        inside(left + 0.8 * width),
+        inside(top + 0.97 * height),
+    )

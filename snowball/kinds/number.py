@@ -234,7 +234,8 @@ def block_intervals(predictions: Sequence[Mapping[str, Any]], answers: Sequence[
     for _ in range(DRAWS):
         starts = random.integers(num, size=-(-num // length))
         drawn.append(_errors(error[(starts[:, None] + np.arange(length)).ravel()[:num] % num]))
-    return {
-        name: tuple(float(q) for q in np.quantile([draw[name] for draw in drawn], [0.025, 0.975]))  # type: ignore[misc]
-        for name in ("mae", "rmse")
-    }
+    within = {}
+    for name in ("mae", "rmse"):
+        low, high = np.quantile([draw[name] for draw in drawn], [0.025, 0.975])
+        within[name] = float(low), float(high)
+    return within

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -75,9 +75,9 @@ class KerasModule(nn.Module):
 class Apply(KerasModule):
     """A module or function without weights as a layer."""
 
-    def __init__(self, function: object) -> None:
+    def __init__(self, function: Callable[..., Tensor]) -> None:
         super().__init__()
         self.function = function
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return self.function(*inputs)  # type: ignore[operator,no-any-return]
+        return self.function(*inputs)

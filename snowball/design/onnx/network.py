@@ -168,7 +168,7 @@ class OnnxGraph(nn.Module):
         self.to_empty(device="cpu")
         for module in self.modules():
             if hasattr(module, "reset_parameters"):
-                module.reset_parameters()  # type: ignore[operator]
+                module.reset_parameters()  # type: ignore[operator] # any module's own method
             if isinstance(module, Step):
                 for name in module._own.values():
                     getattr(module, name).data.zero_()

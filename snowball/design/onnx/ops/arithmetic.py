@@ -38,8 +38,11 @@ def _logical(function: Callable[[Any, Any], Any], on_tensors: Callable[..., Tens
 
 def _both(first: Any, second: Any) -> tuple[Tensor, Tensor]:
     like = first if isinstance(first, Tensor) else second
-    pair = (one if isinstance(one, Tensor) else torch.tensor(one, dtype=like.dtype) for one in (first, second))
-    return tuple(one.to(like.device) for one in pair)  # type: ignore[return-value]
+
+    def beside(one: Any) -> Tensor:
+        return (one if isinstance(one, Tensor) else torch.tensor(one, dtype=like.dtype)).to(like.device)
+
+    return beside(first), beside(second)
 
 
 _BINARY: dict[str, Callable[..., Any]] = {

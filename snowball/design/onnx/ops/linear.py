@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from ._windows import Window
 
 __all__ = ["convolution", "gemm", "matmul", "transposed_convolution"]
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+# each takes tuples of as many sides as it has
+_CONVOLUTIONS: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _FUNCTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -47,10 +49,10 @@ def convolution(spec: Spec) -> nn.Module:
     made = _CONVOLUTIONS[dims](
         shape[1] * groups,
         shape[0],
-        shape[2:],  # type: ignore[arg-type]
-        stride,  # type: ignore[arg-type]
-        padding,  # type: ignore[arg-type]
-        dilation,  # type: ignore[arg-type]
+        shape[2:],
+        stride,
+        padding,
+        dilation,
         groups,
         bias=spec.has(2),
     )
@@ -81,13 +83,13 @@ def transposed_convolution(spec: Spec) -> nn.Module:
     return _TRANSPOSED[dims](
         shape[0],
         shape[1] * groups,
-        shape[2:],  # type: ignore[arg-type]
-        window.strides,  # type: ignore[arg-type]
-        window.even,  # type: ignore[arg-type]
-        added,  # type: ignore[arg-type]
+        shape[2:],
+        window.strides,
+        window.even,
+        added,
         groups,
         bias=spec.has(2),
-        dilation=window.dilations,  # type: ignore[arg-type]
+        dilation=window.dilations,
     )
 
 
