@@ -24,16 +24,30 @@ collect_ignore = ["keras_files"]  # what made the files there: it needs Keras, s
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
+LONGEST = ("test_kill.py", "test_hf_detection.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not (_subject(item.nodeid) or item.path.name in LONGEST))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests of one file run in one process, which makes what they share once; so do those of one `[what@subject]`."""
     from xdist.scheduler import LoadScopeScheduling
 
+    config.option.loadscopereorder = False  # else by how many tests there are of one subject
+
     class BySubject(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            subject = re.search(r"@([^@\]]+)\]$", nodeid)
-            return subject[1] if subject else nodeid.partition("::")[0]
+            return _subject(nodeid) or nodeid.partition("::")[0]
 
     return BySubject(config, log)
+
+
+def _subject(nodeid: str) -> str | None:
+    found = re.search(r"@([^@\]]+)\]$", nodeid)
+    return found[1] if found else None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -76,7 +76,10 @@ def _train(folder: str, kill_at: int, what: str) -> None:
 
 def _child(folder: Path, kill_at: int, what: str) -> int | None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["snowball.training.train", "snowball.evaluate.report", "snowball.kinds.image"])
+    context.set_forkserver_preload(
+        # the last is what an optimiser imports when it is made
+        ["snowball.training.train", "snowball.evaluate.report", "snowball.kinds.image", "torch._dynamo"]
+    )
     process = context.Process(target=_train, args=(str(folder), kill_at, what))
     process.start()
     process.join(120)

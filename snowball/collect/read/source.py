@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from ...finding import BadInput, Finding, nearest
@@ -80,10 +81,16 @@ def _read(data: DataSection, tell: Note) -> Table:
     if os.path.lexists(path):
         return _read_path(path, data, tell)
     if source in SAMPLES:
-        return SAMPLES[source][0]()
+        return _sample(source)
     if source in KNOWN:
         return read_known(source, data.root)
     raise BadInput(_unknown(source, path))
+
+
+@cache
+def _sample(name: str) -> Table:
+    """A sample, made once in a process: some take seconds."""
+    return SAMPLES[name][0]()
 
 
 def _unknown(source: str, path: Path) -> str:
