@@ -16,6 +16,7 @@ from . import (
     beginning,
     curve,
     dependence,
+    detached,
     draws,
     evaluation,
     labels,
@@ -36,10 +37,12 @@ __all__ = ["CHECKS", "KEYS", "Program", "Verdict", "check_program"]
 SECONDS = 55.0
 # In the order in which one bug hides another: what breaks a contract comes before what only trains badly.
 CHECKS = (
+    beginning.finite_rows,
     rows.constant_input,
     learning.unregistered,
-    learning.weights,
     learning.symmetry,
+    layers.silent_units,
+    learning.weights,
     dependence.eval_mode,
     dependence.batch_mixing,
     dependence.time_leak,
@@ -47,9 +50,9 @@ CHECKS = (
     loss_input.loss_input,
     loss.uses_targets,
     loss.minimiser,
+    loss.against_the_metric,
     loss.clipped,
     stepping.step,
-    layers.silent_units,
     dependence.input_ignored,
     padding.hidden_words,
     padding.padding_leak,
@@ -62,13 +65,14 @@ CHECKS = (
     beginning.finite,
     rows.unshuffled,
     labels.relation,
+    curve.weight_decay,
     rows.class_imbalance,
+    detached.detached,
     beginning.initial,
     rows.input_scale,
     layers.dead_units,
     curve.schedule,
     curve.output_bias,
-    curve.weight_decay,
     curve.learning_rate,
 )
 

@@ -5,6 +5,7 @@ R is the number of answers, which is B for one answer a row and B x T (or H x W)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from .nested import leaves
 
-__all__ = ["Answer", "Form", "read_answer"]
+__all__ = ["Answer", "Form", "joined_answers", "read_answer"]
 
 Form = Literal["classes", "binary", "multilabel", "numbers", "unknown"]
 
@@ -69,6 +70,15 @@ class Answer:
             share_each = self.labels.float().mean(0)
             return float(torch.maximum(share_each, 1 - share_each).mean())
         return 0.0
+
+
+def joined_answers(answers: Sequence[Answer]) -> Answer:
+    """Answers of several batches as one; unknown where they are of several forms."""
+    first = answers[0]
+    if len({(one.form, one.path, one.scores.shape[1:]) for one in answers}) > 1:
+        return Answer("unknown", first.scores, torch.empty(0), first.path, True)
+    scores, labels = torch.cat([one.scores for one in answers]), torch.cat([one.labels for one in answers])
+    return Answer(first.form, scores, labels, first.path, all(one.one_a_row for one in answers))
 
 
 def _threshold(scores: Tensor) -> float:

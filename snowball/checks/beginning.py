@@ -9,25 +9,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..finding import Finding
+from ..finding import Finding, Severity
 from .experiment import CLEAR, Change
 from .lab import Lab
+from .learning import batch_loss
 from .loss import given_batch, loss_of
 from .nested import leaves
 from .program import call
 
-__all__ = ["finite", "initial"]
+__all__ = ["finite", "finite_rows", "initial"]
+
+
+def finite_rows(lab: Lab) -> Iterator[Finding]:
+    """No NaN in what is given, unless the program looks after it: its loss is a number all the same."""
+    for what, part in (("inputs", lab.train.inputs), ("targets", lab.train.targets)):
+        for name, tensor in leaves(part):
+            if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+                continue
+            bad = int((~tensor.isfinite()).reshape(len(tensor), -1).any(1).sum()) if tensor.dim() else 1
+            with lab.program.kept(seed=0), torch.no_grad():
+                losses = [float(batch_loss(lab, batch)) for batch in lab.train.batches]
+            severity: Severity = "note" if all(map(math.isfinite, losses)) else "error"
+            message = f"{what} {name!r} hold NaN or infinity in {bad} of {len(lab.train)} training rows"
+            fix = "clean the data, or divide by a spread that is not 0"
+            yield Finding("non-finite", severity, message, {"rows": bad}, fix)
+            return
 
 
 def finite(lab: Lab) -> Iterator[Finding]:
-    """No NaN in what is given, in the loss, or in its gradients, before and while the program trains."""
-    for what, part in (("inputs", lab.train.inputs), ("targets", lab.train.targets)):
-        for name, tensor in leaves(part):
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                bad = int((~tensor.isfinite()).reshape(len(tensor), -1).any(1).sum()) if tensor.dim() else 1
-                message = f"{what} {name!r} hold NaN or infinity in {bad} of {len(lab.train)} training rows"
-                yield Finding("non-finite", "error", message, {"rows": bad}, "clean the data")
-                return
+    """No NaN in the loss before and while the program trains."""
     own = lab.own
     if not own.finite:
         at = next((n for n, value in enumerate(own.losses) if not math.isfinite(value)), len(own.losses))
@@ -53,13 +63,13 @@ def _at_lower_rate(lab: Lab) -> bool:
 def initial(lab: Lab) -> Iterator[Finding]:
     """A network that knows nothing should lose what guessing loses: log C for C classes (Karpathy, 2019).
 
-    Where it loses far more, the same program is trained once more from weights as PyTorch draws them.
+    Where it loses far more, the same program is trained once more from weights as PyTorch draws them, and Xavier where
+    a module has no way of its own (Glorot and Bengio, 2010).
     """
 
     _inputs, targets, outputs = given_batch(lab)
     answer = lab.read(outputs, targets)
     program = lab.program
-    resettable = [m for m in program.model.modules() if hasattr(m, "reset_parameters")]
     suspicious, evidence = False, {}
     if answer.form == "classes":
         loss, expected = float(loss_of(lab, outputs, targets).mean()), math.log(answer.num_classes)
@@ -69,18 +79,23 @@ def initial(lab: Lab) -> Iterator[Finding]:
         signal, gradients = _signal(lab)
     evidence |= {"smallest_spread": signal, "gradient_ratio": gradients}
     suspicious = suspicious or signal < 1e-3 or gradients < 1e-5
-    if not suspicious or not resettable:
+    if not suspicious:
         return
 
     def redraw(model: torch.nn.Module) -> None:
-        for module in resettable:
-            module.reset_parameters()  # type: ignore[operator] # every module here has the method
+        for module in model.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+                continue
+            for weight in module.parameters(recurse=False):
+                if weight.dim() > 1:
+                    torch.nn.init.xavier_normal_(weight)  # the same whichever side is the inputs'
 
     own, other = lab.own, lab.outcome(Change("weights as PyTorch draws them", prepare=redraw))
     evidence |= {"learned": own.learned(), "learned_from_default_weights": other.learned()}
     if own.gain(other) > CLEAR:
         message = (
-            f"initial weights are of the wrong size: from PyTorch's own the program learns {other.learned():.0%} of"
+            f"initial weights are of the wrong size: from usual ones the program learns {other.learned():.0%} of"
             f" what there is, not {own.learned():.0%}"
         )
         yield Finding("init-scale", "error", message, evidence, "draw weights with a variance of 1/fan_in to 2/fan_in")

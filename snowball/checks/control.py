@@ -121,8 +121,19 @@ def _score(found: np.ndarray, y: np.ndarray, numbers: bool) -> float:
 
 
 def across(x: np.ndarray, y: np.ndarray, other_x: np.ndarray, other_y: np.ndarray, numbers: bool) -> float:
-    """The best control's score on other rows than it learned from."""
-    return max((score for score, _ in across_answers(x, y, other_x, other_y, numbers)), default=float("nan"))
+    """The best control's score on other rows than it learned from.
+
+    A class that the other rows hold more or less often counts as often as where it was learned: what is rare is
+    answered rarely for good reasons.
+    """
+    y, other_y = y[:MOST_ROWS], other_y[:MOST_ROWS]
+    answers = [found for _, found in across_answers(x, y, other_x, other_y, numbers)]
+    if not numbers:
+        width = int(max(y.max(), other_y.max())) + 1
+        learned, met = np.bincount(y, minlength=width) / len(y), np.bincount(other_y, minlength=width) / len(other_y)
+        weights = np.where(learned > 0, learned / np.maximum(met, 1e-12), 1.0)[other_y]
+        return max(float(np.average(found == other_y, weights=weights)) for found in answers)
+    return max(_score(found, other_y, numbers) for found in answers)
 
 
 def across_answers(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..finding import Finding, Severity
-from .experiment import CLEAR, Change, Outcome
+from .experiment import CLEAR, FASTER, SLOWER, Change, Outcome
 from .lab import Lab
 
 __all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
@@ -86,11 +86,11 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
     if own.cut or not own.finite or lab.program.epochs is None or lab.program.optimizer is None:
         return
     if own.learned() < 0.97 or math.isnan(own.score):
-        slow = lab.outcome(Change("a tenth of the learning rate", lr=0.1))
+        slow = lab.outcome(SLOWER)
         down, up = own.gain(slow), 0.0
         evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "roughness": _roughness(own)}
         if down <= CLEAR:
-            fast = lab.outcome(Change("ten times the learning rate", lr=10.0))
+            fast = lab.outcome(FASTER)
             up = own.gain(fast)
             evidence["at_ten_times"] = fast.learned()
             if up <= CLEAR and own.last_loss > 0.7 * own.first_loss:
@@ -104,7 +104,12 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
             evidence["at_a_hundred_times"] = further.learned()
             message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
-            severity: Severity = "error" if up > 2 * CLEAR or own.gain(further) > CLEAR else "warning"
+            # A training that is only short gains by a larger rate as well, but not by a hundred times its own, and has
+            # learned most of it.
+            most = max(evidence["at_ten_times"], further.learned())
+            short = not math.isnan(own.score) and own.learned() > 0.5 * most
+            far = own.gain(further) > CLEAR or (up > 2 * CLEAR and not short)
+            severity: Severity = "error" if far else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 
 
@@ -146,7 +151,7 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
     targets = lab.train.targets
     if not isinstance(targets, torch.Tensor):
         return
-    last = _last_linear(lab.program.model)
+    last = _last_layer(lab.program.model)
     if last is None or last.bias is None:
         return
     labels = targets.float().reshape(len(targets), -1)
@@ -157,27 +162,37 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
 
             outputs = dict(leaves(lab.outputs(lab.first_batch[0])))[answer.path]
         off = float((outputs.float().reshape(len(outputs), -1).mean(0) - mean).abs().mean() / spread)
-        if off < 1 or last.out_features != labels.shape[1]:
+        if off < 1 or last.bias.numel() != labels.shape[1]:
             return
     elif answer.form == "classes" and answer.one_a_row:
         shares = torch.bincount(targets.reshape(-1).clamp(min=0), minlength=answer.num_classes).float() / len(targets)
         mean = shares.clamp(min=1e-4).log()
-        if last.out_features != answer.num_classes or float(shares.max()) < 0.9:
+        if last.bias.numel() != answer.num_classes or float(shares.max()) < 0.9:
             return
         off = float(shares.max())
+    elif answer.form == "binary":
+        share = labels.mean().clamp(1e-4, 1 - 1e-4)
+        mean = (share / (1 - share)).log().reshape(1)
+        scores = answer.scores
+        first = scores.clamp(1e-6, 1 - 1e-6).logit() if bool(((scores >= 0) & (scores <= 1)).all()) else scores
+        off = float((first.mean() - mean).abs())
+        if off < 3 or last.bias.numel() != 1:  # 3: the odds are wrong twentyfold
+            return
     else:
         return
 
+    bias = last.bias
+
     def begin(model: torch.nn.Module) -> None:
         with torch.no_grad():
-            last.bias.copy_(mean.to(last.bias))
+            bias.copy_(mean.to(bias))
 
     own, other = lab.own, lab.outcome(Change("a last bias at the targets' mean", prepare=begin))
     gain = own.gain(other)
     if gain > CLEAR:
         message = (
-            f"outputs begin {off:.1f} spreads of the targets away from their mean; from a last bias that begins there"
-            f" the program learns {gain:.0%} more"
+            f"outputs begin {off:.1f}{' spreads of the targets' if answer.form == 'numbers' else ''} away from what is"
+            f" usual; from a last bias that begins there the program learns {gain:.0%} more"
         )
         evidence = {"off": off, "learned": own.learned(), "learned_from_there": other.learned()}
         yield Finding(
@@ -189,6 +204,7 @@ def output_bias(lab: Lab) -> Iterator[Finding]:
         )
 
 
-def _last_linear(model: torch.nn.Module) -> torch.nn.Linear | None:
-    found = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+def _last_layer(model: torch.nn.Module) -> torch.nn.Linear | torch.nn.modules.conv._ConvNd | None:
+    kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
+    found = [m for m in model.modules() if isinstance(m, kinds)]
     return found[-1] if found else None

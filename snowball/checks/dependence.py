@@ -14,6 +14,7 @@ from torch import Tensor
 from ..finding import Finding
 from .lab import Lab
 from .nested import leaves, mapped, row_count, rows_of
+from .scale import standardiser
 
 __all__ = [
     "batch_mixing",
@@ -141,20 +142,37 @@ def input_ignored(lab: Lab) -> Iterator[Finding]:
         return
     swapped = torch.arange(count, device=lab.program.device).roll(1)
     parts = [(name, t) for name, t in leaves(inputs) if t.dim() > 0 and len(t) == count]
+    parts = [
+        (name, t)
+        for name, t in parts
+        if t.numel() and not bool((t == t[:1]).all()) and not _is_mask_or_length(t, parts)
+    ]
+
+    def ignored(name: str, tensor: Tensor, given: Any = inputs) -> bool:
+        try:
+            after = eval_outputs(lab, with_leaf(given, name, tensor[swapped]))
+        except (RuntimeError, IndexError, ValueError):  # parts that belong together, such as a text and its length
+            return False
+        before = eval_outputs(lab, given)
+        return max((difference(a, b) for a, b in zip(before, after, strict=True)), default=0.0) < 1e-9
+
     with lab.program.kept(seed=0):
-        for _ in range(STEPS):  # a last layer that begins at zero answers the same for all
+        suspected = [(name, tensor) for name, tensor in parts if ignored(name, tensor)]
+        for _ in range(STEPS if suspected else 0):  # a last layer that begins at zero answers the same for all
             plain_step(lab)
-        before = eval_outputs(lab, inputs)
-        for name, tensor in parts:
-            if not tensor.numel() or bool((tensor == tensor[:1]).all()) or _is_mask_or_length(tensor, parts):
+        for name, tensor in suspected:
+            if not ignored(name, tensor):
                 continue
-            changed = with_leaf(inputs, name, tensor[swapped])
-            try:
-                after = eval_outputs(lab, changed)
-            except (RuntimeError, IndexError, ValueError):  # parts that belong together, such as a text and its length
-                continue
-            if max((difference(a, b) for a, b in zip(before, after, strict=True)), default=0.0) < 1e-9:
-                what = f"input {name!r}" if name else "the input"
+            what = f"input {name!r}" if name else "the input"
+            even = standardiser(inputs)(inputs)
+            if not ignored(name, dict(leaves(even))[name], even):
+                largest = float(tensor.abs().max())
+                message = (
+                    f"{what} reaches {largest:.3g}: all rows are answered alike, and are not where it is standardised"
+                )
+                fix = "subtract the training rows' mean and divide by their spread"
+                yield Finding("input-scale", "error", message, {"input": name, "largest": largest}, fix)
+            else:
                 yield Finding(
                     "input-ignored",
                     "error",

@@ -100,16 +100,25 @@ class _Probe(Dataset[Any]):
     """In place of a row: the worker's number, the generators that the row drew from, and their states before."""
 
     def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+        self.__dict__["_probed"] = dataset
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self._probed)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_probed":  # asked for while a worker is handed a copy
+            raise AttributeError(name)
+        return getattr(self._probed, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """A `worker_init_fn` that seeds the data set's own generator reaches it."""
+        setattr(self._probed, name, value)
 
     def __getitem__(self, row: int) -> tuple[int, list[str], dict[str, int]]:
         info = torch.utils.data.get_worker_info()
-        before = _states(self.dataset)
-        self.dataset[row]
-        after = _states(self.dataset)
+        before = _states(self._probed)
+        self._probed[row]
+        after = _states(self._probed)
         return (info.id if info is not None else 0), [name for name in before if before[name] != after[name]], before
 
 

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 
 from ..finding import Finding
 from .answer import Answer
-from .lab import Lab, Sample
+from .lab import Lab
 from .nested import leaves, mapped, row_count, rows_of
+from .sample import Sample
 
 __all__ = ["dropped_rows", "metric", "row_contents"]
 
@@ -139,10 +140,13 @@ class _StandIn(nn.Module):
 
     def forward(self, *given: Any, **named: Any) -> Any:
         inputs = named or (given[0] if len(given) == 1 else given)
+        lengths = [t.shape[1] for _, t in leaves(inputs) if t.dim() > 1]
         keys = [self.table.get(_key(row), -1) for row in row_contents(inputs)]
         self.strange += sum(key < 0 for key in keys)
         index = torch.tensor([max(0, key) for key in keys])
-        return rows_of(self.prepared, index)
+        rows = rows_of(self.prepared, index)
+        # one answer a position: as many as the rows of this batch are long
+        return mapped(rows, lambda t: t[:, : lengths[0]] if t.dim() > 2 and lengths else t)
 
 
 def metric(lab: Lab) -> Iterator[Finding]:
@@ -154,7 +158,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
         outputs = lab.predict(val, rows=len(val))
     answer = lab.read(outputs, val.targets)
     if answer.form == "classes" and not answer.one_a_row:
-        yield from _counted_padding(lab, outputs, val)
+        yield from _positions(lab, outputs, val)
         return
     if (
         answer.form not in ("classes", "binary", "numbers")
@@ -184,13 +188,15 @@ def metric(lab: Lab) -> Iterator[Finding]:
             return
         if stand_in.strange:
             return
+    yield from _quantities(lab, answer, table, perfect, values)
     yield from _ranked(answer, values)
     yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
-    yield from _averaged(lab, answer, table, perfect, wrong, values)
+    yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
 
 
-def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
-    """One answer a position: where every answer is wrong, places that ask for none must not count as right."""
+def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
+    """One answer a position: where every answer is wrong, places that ask for none must not count as right; and other
+    batches must not change what is counted."""
     program, targets = lab.program, val.targets
     scores = outputs if isinstance(outputs, Tensor) else None
     if program.evaluate is None or scores is None or not isinstance(targets, Tensor):
@@ -201,10 +207,11 @@ def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     table = {key: row for row, key in enumerate(keys)}
     if any(not torch.equal(targets[table[key]], targets[row]) for row, key in enumerate(keys)):
         return
-    values = []
+    values, made = [], []
     for shift in (0, 1):
         wanted = torch.where(targets >= 0, (targets + shift) % scores.shape[-1], 0)
-        stand_in = _StandIn(table, 10.0 * F.one_hot(wanted, scores.shape[-1]).to(scores))
+        made.append(10.0 * F.one_hot(wanted, scores.shape[-1]).to(scores))
+        stand_in = _StandIn(table, made[-1])
         try:
             with program.kept(seed=0):
                 values.append(float(program.evaluate(stand_in, program.val)))
@@ -217,6 +224,7 @@ def _counted_padding(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
         message = f"the metric gives {wrong:.4g} to answers that are all wrong: places without an answer count as right"
         evidence = {"all_right": right, "all_wrong": wrong}
         yield Finding("metric-wrong", "error", message, evidence, "leave padding out of both counts")
+    yield from _averaged(lab, table, made[0], made[1], abs(right - wrong))
 
 
 def _answers_differ(table: dict[int, int], keys: list[int], answer: Answer) -> bool:
@@ -248,6 +256,30 @@ def _made(answer: Answer, outputs: Any, shift: int) -> Any:
 def _blend(one: Any, two: Any, right: Tensor) -> Any:
     other = iter([t for _, t in leaves(two)])
     return mapped(one, lambda t: torch.where(right.reshape(-1, *[1] * (t.dim() - 1)).to(t.device), t, next(other)))
+
+
+def _quantities(
+    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, values: dict[str, float]
+) -> Iterator[Finding]:
+    """Classes that the network answers by one number each: near ones count to the loss, and nothing to the metric."""
+    val = lab.val
+    assert val is not None and lab.program.evaluate is not None
+    if answer.form != "numbers" or not isinstance(val.targets, Tensor) or val.targets.is_floating_point():
+        return
+    classes = val.targets.unique()
+    if not 3 <= len(classes) <= 50 or not 0 < values["all_right"] <= 1 + SAME:
+        return
+    near = _StandIn(table, mapped(perfect, lambda t: t + 1))
+    with lab.program.kept(seed=0):
+        beside = float(lab.program.evaluate(near, lab.program.val))
+    own = lab.own.metric
+    if beside <= 0.05 * values["all_right"] and own is not None and own < 0.9 * values["all_right"]:
+        message = (
+            f"the loss takes the numbers of {len(classes)} classes for quantities, of which near ones are nearly right;"
+            f" the metric counts them as wrong ({beside:.4g})"
+        )
+        evidence = {"all_right": values["all_right"], "all_one_beside": beside, "own": own}
+        yield Finding("wrong-loss", "error", message, evidence, "one output a class, and cross_entropy")
 
 
 def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
@@ -313,10 +345,9 @@ def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
     return made * sure * 0.3
 
 
-def _averaged(
-    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]
-) -> Iterator[Finding]:
-    """The same rows and answers in batches of other sizes must score the same."""
+def _averaged(lab: Lab, table: dict[int, int], perfect: Any, wrong: Any, span: float) -> Iterator[Finding]:
+    """The same rows and answers in batches of other sizes must score the same; `span`: what all right scores more than
+    all wrong."""
     program, val = lab.program, lab.val
     assert val is not None and program.evaluate is not None
     count = len(val)
@@ -342,8 +373,7 @@ def _averaged(
             return
         if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
             return
-        size = max(abs(values["all_right"] - values["all_wrong"]), 1e-9)
-        if max(abs(one - two), abs(two - three)) > 1e-3 * size:
+        if max(abs(one - two), abs(two - three)) > 1e-3 * max(span, 1e-9):
             evidence = {"as_it_is": one, "in_one_batch": two, "in_uneven_batches": three}
             message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: means are averaged"
             yield Finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from .answer import Answer
 
-__all__ = ["AS_IT_IS", "CLEAR", "Change", "Outcome", "changed_rates"]
+__all__ = ["AS_IT_IS", "CLEAR", "FASTER", "SLOWER", "Change", "Outcome", "changed_rates"]
 
 CLEAR = 0.1  # of all there is to learn: two seeds of a small program differ by less
 
@@ -38,10 +38,14 @@ class Change:
     """Other held-out batches to be judged by, each with its own shapes."""
     plain_step: bool = False
     """The usual step in place of the program's own."""
+    mode: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """What holds while the program trains, such as a torch function mode."""
     steps: int | None = None
 
 
 AS_IT_IS = Change()
+SLOWER = Change("a tenth of the learning rate", lr=0.1)
+FASTER = Change("ten times the learning rate", lr=10.0)
 
 
 @dataclass

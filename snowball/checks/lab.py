@@ -7,21 +7,23 @@ two outcomes is due to the change.
 from __future__ import annotations
 
 import math
+import operator
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .answer import Answer, read_answer
+from .answer import Answer, joined_answers, read_answer
 from .experiment import AS_IT_IS, Change, Outcome, changed_rates
 from .nested import joined, leaves, mapped, row_count, rows_of
 from .program import Program, call, without_workers
+from .sample import Sample, count_rows, together
 
-__all__ = ["Lab", "OutOfTime", "Sample"]
+__all__ = ["Lab", "OutOfTime"]
 
 MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
 PROBED = 32  # rows in the batch that single experiments use
@@ -31,21 +33,6 @@ OWN_SECONDS = 9.0  # of a training as it is; a longer one is cut, and so are all
 
 class OutOfTime(Exception):
     """The time for checks is up; what was not tested is said."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Rows of a split as one batch, in the order in which the loader gave them."""
-
-    inputs: Any
-    targets: Any
-    sizes: tuple[int, ...]
-    """Rows of each batch."""
-    complete: bool
-    """Every row of the split is here."""
-
-    def __len__(self) -> int:
-        return sum(self.sizes)
 
 
 class Lab:
@@ -78,20 +65,16 @@ class Lab:
 
     def sample(self, loader: Iterable[Any], rows: int = MAX_ROWS) -> Sample:
         """One pass over a loader, as far as `rows`; only batches of the first one's make."""
-        inputs, targets, complete = [], [], True
-        sizes: list[int] = []
+        held: list[tuple[Any, Any]] = []
+        count, complete = 0, True
         with self.program.kept(seed=0):
             for batch in self.program.batches(without_workers(loader)):
-                if sum(sizes) >= rows or self.left < 0:
+                if count >= rows or self.left < 0:
                     complete = False
                     break
-                inputs.append(batch[0])
-                targets.append(batch[1])
-                sizes.append(row_count(batch[0]))
-        try:
-            return Sample(joined(inputs), joined(targets), tuple(sizes), complete)
-        except (RuntimeError, IndexError):  # batches of other lengths: padded to their own longest row
-            return Sample(_padded(inputs), _padded(targets), tuple(sizes), complete)
+                held.append(batch)
+                count += count_rows(*batch)
+        return Sample(tuple(held), complete)
 
     @cached_property
     def batch(self) -> tuple[Any, Any]:
@@ -105,7 +88,7 @@ class Lab:
 
     def part(self, batch: tuple[Any, Any], rows: int) -> tuple[Any, Any]:
         count = row_count(batch[0])
-        if count <= rows or row_count(batch[1]) != count:
+        if count <= rows or row_count(batch[1]) != count or count != count_rows(*batch):
             return batch
         return rows_of(batch[0], slice(0, rows)), rows_of(batch[1], slice(0, rows))
 
@@ -120,13 +103,17 @@ class Lab:
 
     def predict(self, sample: Sample, rows: int = 2000) -> Any:
         """Outputs for a sample's rows in evaluation mode, batch by batch as they came."""
-        found, begin = [], 0
-        for size in sample.sizes:
-            if begin >= rows:
+        return together([outputs for outputs, _ in self._answered(sample.batches, rows)])
+
+    def _answered(self, batches: Iterable[tuple[Any, Any]], rows: int = 2000) -> list[tuple[Any, Any]]:
+        """(outputs, targets) of batches as they came, as far as `rows`."""
+        found, count = [], 0
+        for inputs, targets in batches:
+            if count >= rows:
                 break
-            found.append(self.outputs(rows_of(sample.inputs, slice(begin, begin + size))))
-            begin += size
-        return joined(found)
+            found.append((self.outputs(inputs), targets))
+            count += count_rows(inputs, targets)
+        return found
 
     @cached_property
     def answer(self) -> Answer:
@@ -137,6 +124,13 @@ class Lab:
         """What is answered; unknown where rows are compared with one another."""
         answer = read_answer(outputs, targets)
         return replace(answer, form="unknown") if self.compares_rows else answer
+
+    def _read_all(self, pairs: Sequence[tuple[Any, Any]]) -> Answer:
+        """What batches of (outputs, targets) answer together."""
+        try:
+            return self.read(joined([outputs for outputs, _ in pairs]), joined([targets for _, targets in pairs]))
+        except (RuntimeError, IndexError):  # of other lengths
+            return joined_answers([self.read(*pair) for pair in pairs])
 
     def _first_outputs(self) -> tuple[Any, Any]:
         with self.program.kept(seed=0):
@@ -199,7 +193,7 @@ class Lab:
             if own is not None and self.left < 1.2 * own.seconds + 0.5:
                 raise OutOfTime(f"training once more ({change.name}) takes {own.seconds:.0f} s")
             limit = None if own is None else change.steps or own.steps
-            with self.program.kept(seed=0):
+            with self.program.kept(seed=0), change.mode():
                 self._outcomes[change.name] = self._train(change, limit)
         return self._outcomes[change.name]
 
@@ -255,16 +249,13 @@ class Lab:
         if not len(sample) or not outcome.finite:
             return outcome
         began = time.monotonic()
+        batches = sample.batches if change.held_out is None else change.held_out
         if change.inputs is not None:
-            sample = Sample(change.inputs(sample.inputs), sample.targets, sample.sizes, sample.complete)
-        if change.held_out is None:
-            outputs = self.predict(sample)
-            seen = min(len(sample), row_count(outputs))
-            targets = rows_of(sample.targets, slice(0, seen)) if seen < len(sample) else sample.targets
-        else:
-            outputs = joined([self.outputs(inputs) for inputs, _ in change.held_out])
-            targets = joined([targets for _, targets in change.held_out])
-        answer = self.read(outputs, targets)
+            batches = [(change.inputs(inputs), targets) for inputs, targets in batches]
+        if change.targets is not None:
+            batches = [(inputs, change.targets(targets)) for inputs, targets in batches]
+        pairs = self._answered(batches)
+        answer = self._read_all(pairs)
         outcome.answer, outcome.score, outcome.chance = (
             answer,
             answer.score(),
@@ -272,10 +263,16 @@ class Lab:
         )
         with torch.no_grad():
             try:
-                outcome.val_loss = float(program.loss(outputs, targets))
-            except Exception as error:  # the program's own code, on a batch larger than it may take
+                sizes = [count_rows(*batch) for batch in batches[: len(pairs)]]
+                losses = [float(program.loss(outputs, targets)) for outputs, targets in pairs]
+                outcome.val_loss = sum(map(operator.mul, losses, sizes)) / sum(sizes)
+            except Exception as error:  # the program's own code, which may not be made for rows without a gradient
                 outcome.notes["val_loss"] = repr(error)
-        if program.evaluate is not None and program.val is not None and change.inputs is None and not change.held_out:
+        if (
+            program.evaluate is not None
+            and program.val is not None
+            and not (change.inputs or change.targets or change.held_out)
+        ):
             outcome.metric = float(program.evaluate(program.model, program.val))
         outcome.seconds += time.monotonic() - began
         return outcome
@@ -303,22 +300,3 @@ def _step_scheduler(scheduler: Any, losses: list[Tensor]) -> None:
         scheduler.step(float(losses[-1]))
     else:
         scheduler.step()
-
-
-def _padded(batches: list[Any]) -> Any:
-    """Batches of other lengths as one: tensors are filled with zeros behind, in dimension 1."""
-    first = batches[0]
-    if isinstance(first, Tensor):
-        if first.dim() < 2:
-            return torch.cat(batches)
-        longest = max(batch.shape[1] for batch in batches)
-        filled = []
-        for batch in batches:
-            missing = batch.new_zeros((len(batch), longest - batch.shape[1], *batch.shape[2:]))
-            filled.append(torch.cat([batch, missing], 1))
-        return torch.cat(filled)
-    if isinstance(first, dict):
-        return {key: _padded([batch[key] for batch in batches]) for key in first}
-    if isinstance(first, tuple | list):
-        return type(first)(_padded([batch[number] for batch in batches]) for number in range(len(first)))
-    return first

@@ -13,6 +13,7 @@ from .dependence import spare_optimizer
 from .lab import Lab
 from .nested import leaves
 from .program import call, without_workers
+from .scale import standardiser
 
 __all__ = ["batch_loss", "symmetry", "unregistered", "weights"]
 
@@ -166,18 +167,34 @@ def _as_drawn(model: nn.Module, name: str) -> bool:
         weight = owner._parameters[leaf]
     if weight is None or weight.numel() < 32:
         return False
+    if isinstance(owner, nn.Embedding | nn.EmbeddingBag):
+        return _is_noise(weight.detach().float())
     values = weight.detach().float().flatten()
     if float(values.std()) == 0:
         return False
     kurtosis = float(((values - values.mean()) / values.std()).pow(4).mean())
     noise = 4 * (24 / len(values)) ** 0.5
-    if isinstance(owner, nn.Embedding):
-        normal: bool = abs(float(values.std()) - 1) < 4 / len(values) ** 0.5 and abs(kurtosis - 3) < noise
-        return normal
     bound = float(values.abs().max())
     filled: bool = abs(bound / float(values.std()) - 3**0.5) < 0.12
     flat: bool = abs(kurtosis - 1.8) < max(0.05, noise / 4)
     return filled and flat
+
+
+def _is_noise(table: Tensor) -> bool:
+    """Whether a table of vectors is independent normal numbers: what is learned has directions that stand out.
+
+    The largest singular value of m x n such numbers of spread s is near s (sqrt(m) + sqrt(n)) (Marchenko and Pastur,
+    1967; its fluctuations are of the order of s m^(-1/6)).
+    """
+    rows, columns = table.shape
+    spread = float(table.std())
+    if spread == 0 or min(rows, columns) < 4 or table.numel() < 500:
+        return False
+    kurtosis = float(((table - table.mean()) / spread).pow(4).mean())
+    largest = float(torch.linalg.matrix_norm(table, 2)) / spread
+    edge = rows**0.5 + columns**0.5
+    normal = abs(kurtosis - 3) < 4 * (24 / table.numel()) ** 0.5
+    return bool(normal and largest < edge + 3 * max(rows, columns) ** (-1 / 6))
 
 
 def _cut(
@@ -213,10 +230,23 @@ def _cut(
                 parameter.copy_(kept)
             if moved > 1e-5 * max(1e-3, abs(base)):
                 cut.append(name)
+    if reached.issuperset(cut) and _reached_by_small_inputs(lab, cut):
+        return  # no cut: what is flat for inputs of this size is not for smaller ones
     if cut:
         message = f"{len(cut)} parameters move the loss but get no gradient, e.g. {cut[0]}"
         fix = "look for detach(), .data, no_grad(), argmax, round or numpy between them and the loss"
         yield Finding("gradient-cut", "error", message, {"parameters": cut}, fix)
+
+
+def _reached_by_small_inputs(lab: Lab, names: list[str]) -> bool:
+    """Whether every parameter has a gradient where the inputs are standardised, so that nothing is saturated."""
+    inputs, targets = lab.first_batch
+    named = dict(lab.program.model.named_parameters())
+    with lab.program.kept(seed=0):
+        lab.program.model.zero_grad(set_to_none=True)
+        batch_loss(lab, (standardiser(inputs)(inputs), targets)).backward()
+        grads = [named[name].grad for name in names]
+        return all(grad is not None and bool(grad.any()) for grad in grads)
 
 
 @torch.no_grad()

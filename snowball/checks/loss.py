@@ -16,7 +16,17 @@ from ..finding import Finding
 from .lab import Lab
 from .nested import leaves, mapped, rows_of
 
-__all__ = ["broadcast", "clipped", "ends_in_sigmoid", "given_batch", "loss_of", "minimiser", "replaced", "uses_targets"]
+__all__ = [
+    "against_the_metric",
+    "broadcast",
+    "clipped",
+    "ends_in_sigmoid",
+    "given_batch",
+    "loss_of",
+    "minimiser",
+    "replaced",
+    "uses_targets",
+]
 
 FREE_STEPS = 300  # of outputs that follow the loss by themselves
 
@@ -227,6 +237,26 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
         )
 
 
+def against_the_metric(lab: Lab) -> Iterator[Finding]:
+    """A loss that falls far below 0 while the program's own metric gets worse than that of the untrained network."""
+    program, own = lab.program, lab.own
+    if program.evaluate is None or program.val is None or own.metric is None:
+        return
+    if lab.answer.form not in ("unknown", "numbers"):  # others are judged by what they answer, see `minimiser`
+        return
+    if own.last_loss >= min(0.0, own.first_loss) - abs(own.first_loss):
+        return
+    with program.kept(seed=0):
+        before = [float(program.evaluate(program.model, program.val)) for _ in range(2)]
+    if own.metric < min(before) - abs(before[0] - before[1]):
+        message = (
+            f"training lowers the loss from {own.first_loss:.3g} to {own.last_loss:.3g}, and the metric from"
+            f" {min(before):.3g} to {own.metric:.3g}"
+        )
+        evidence = {"loss": [own.first_loss, own.last_loss], "metric": [min(before), own.metric]}
+        yield Finding("loss-sign", "error", message, evidence, "look at the sign of each part of the loss")
+
+
 def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Finding]:
     """Labels that do not exclude one another, under a loss that lets them share one whole."""
     counts = answer.labels.sum(1)
@@ -246,8 +276,14 @@ def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Fi
 
 def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:
     spread = float((answer.labels - answer.labels.mean(0)).square().mean().clamp(min=1e-12))
-    before = float((answer.scores - answer.labels).square().mean())
-    after = float((reached.scores - reached.labels).square().mean())
+
+    def error(of: Any) -> float:
+        """Logits may be asked for shares between 0 and 1."""
+        shares = bool(((of.labels >= 0) & (of.labels <= 1)).all())
+        given = (of.scores, of.scores.sigmoid()) if shares else (of.scores,)
+        return min(float((scores - of.labels).square().mean()) for scores in given)
+
+    before, after = error(answer), error(reached)
     if after > 4 * max(before, spread):
         message = "following the loss leads away from the targets"
         yield Finding(

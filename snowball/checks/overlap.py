@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..finding import Finding
 from .evaluation import row_contents
-from .lab import Lab, Sample
+from .lab import Lab
 from .nested import leaves
+from .sample import Sample
 
 __all__ = ["split_overlap"]
 

@@ -14,7 +14,8 @@ from .control import out_of_fold
 from .experiment import CLEAR, Change
 from .lab import Lab
 from .labels import rows_table
-from .nested import leaves, mapped, rows_of
+from .nested import leaves, rows_of
+from .scale import by_channel, standardiser
 
 __all__ = ["class_imbalance", "constant_input", "input_scale", "target_leak", "unshuffled"]
 
@@ -33,6 +34,11 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
                 {"input": name},
                 "look at how rows are read",
             )
+            return
+        if _same_in_batches(tensor, lab.train.sizes):
+            message = "the rows of a batch are all the same, though batches differ"
+            fix = "give each row a copy: what a data set fills in place is the same memory in every row"
+            yield Finding("constant-input", "error", message, {"input": name}, fix)
             return
         flat = tensor.reshape(len(tensor), -1)
         different = len(flat.unique(dim=0)) if flat.shape[1] <= 20000 else len(flat)
@@ -53,6 +59,12 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
             return
 
 
+def _same_in_batches(tensor: Tensor, sizes: tuple[int, ...]) -> bool:
+    """Whether every batch of four rows or more is one row again and again."""
+    large = [batch for batch in tensor.split(list(sizes)) if len(batch) >= 4]
+    return bool(large) and all(bool((batch == batch[:1]).all()) for batch in large)
+
+
 def input_scale(lab: Lab) -> Iterator[Finding]:
     """Inputs far from size 1, or features of very different sizes: the same training on standardised inputs."""
     floats = [
@@ -62,11 +74,7 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
     ]
     suspicious = {}
     for name, tensor in floats:
-        flat = (
-            tensor.reshape(len(tensor), -1)
-            if tensor.dim() == 2
-            else tensor.transpose(0, 1).reshape(tensor.shape[1], -1).T
-        )
+        flat = by_channel(tensor)
         spread, mean = flat.std(0), flat.mean(0).abs()
         used = spread[spread > 1e-12]
         if not len(used):
@@ -85,26 +93,7 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
     if not suspicious:
         return
 
-    stats = {}
-    for name, tensor in floats:
-        dims = [0] if tensor.dim() == 2 else [0, *range(2, tensor.dim())]
-        stats[name] = tensor.mean(dims, keepdim=True), tensor.std(dims, keepdim=True).clamp(min=1e-6)
-        if float(stats[name][1].min()) <= 1e-6:
-            stats[name] = (
-                stats[name][0],
-                torch.where(stats[name][1] <= 1e-6, torch.ones_like(stats[name][1]), stats[name][1]),
-            )
-
-    def standardised(inputs: Any) -> Any:
-        names = iter([n for n, _ in leaves(inputs)])
-
-        def change(tensor: Tensor) -> Tensor:
-            name = next(names)
-            return (tensor - stats[name][0]) / stats[name][1] if name in stats else tensor
-
-        return mapped(inputs, change)
-
-    own, other = lab.own, lab.outcome(Change("standardised inputs", inputs=standardised))
+    own, other = lab.own, lab.outcome(Change("standardised inputs", inputs=standardiser(lab.train.inputs)))
     gain = own.gain(other)
     evidence = {"inputs": suspicious, "learned": own.learned(), "learned_standardised": other.learned()}
     name = next(iter(suspicious))
