@@ -15,7 +15,7 @@ from PIL import Image
 from ..finding import Finding
 from ..kind import Absent, Kind, Unreadable
 from ..table import Part
-from ._part import part_bounds
+from ._part import read_part
 from ._upload import file_bytes
 
 __all__ = ["FilmKind", "strip"]
@@ -46,10 +46,7 @@ class FilmKind(Kind):
         if isinstance(cell, np.ndarray):
             return cls.of_array(cell)
         if isinstance(cell, Part):
-            try:
-                return cls.of_file(Path(cell.path), *part_bounds(cell))
-            except Unreadable as reason:  # the row's place does not name the file
-                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
+            return read_part(cell, cls.of_file)
         if isinstance(cell, Mapping):  # {"bytes", "path"}, as Hugging Face's data sets store a film
             cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
         if not cell:

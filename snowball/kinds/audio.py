@@ -21,7 +21,7 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
 from ._minhash import near_by_minhash
-from ._part import part_bounds
+from ._part import read_part
 from ._sound_augment import SoundAugment, augment_sounds, draw_masks
 from ._sound_file import MAX_SECONDS, SOUND_SUFFIXES, Sound, as_wav, read_sound, resampled, sound_of_samples
 from ._spectrogram import draw_sound, sketch_sound
@@ -78,11 +78,7 @@ class AudioKind(Kind):
     def read(cls, cell: Any) -> Sound:
         """`cell` is a path, a file's bytes, a Part of a file, or {"array", "sampling_rate"} or {"bytes", "path"}."""
         if isinstance(cell, Part):
-            start, end = part_bounds(cell)
-            try:
-                return read_sound(Path(cell.path), start, end)
-            except Unreadable as reason:
-                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
+            return read_part(cell, read_sound)
         if isinstance(cell, Mapping) and "array" in cell:
             return _sound_of_array(np.asarray(cell["array"]), cell.get("sampling_rate"))
         if isinstance(cell, Mapping):  # as Hugging Face's data sets store a recording
