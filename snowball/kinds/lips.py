@@ -36,7 +36,6 @@ PADDING = 255
 """The grey level that is none: pixels end one below it, so that a frame of it is no frame."""
 SIZE = (48, 96)
 STRIP = 8  # frames that a report shows
-SKETCHED = 8
 MOSTLY = 0.5  # share of films with a face from which mouths are cropped unasked
 
 
@@ -105,6 +104,7 @@ class LipsKind(FilmKind):
     """State: `crop` (`mouth`, `whole`, or a box), `face`, which stands in where a film shows none, `height`, `width`.
 
     A raw value is a Film. Encoded it is (T, H, W) uint8; a batch is padded with PADDING.
+    There are no sketches: films of one speaker before one wall are all alike.
     """
 
     key = "lips"
@@ -201,9 +201,6 @@ class LipsKind(FilmKind):
             return {}
         lengths = {"shortest": seconds[0], "median": seconds[len(seconds) // 2], "longest": seconds[-1]}
         return {"sizes": dict(sizes.most_common()), "seconds": lengths}
-
-    def sketch(self, value: Film) -> np.ndarray | None:
-        return None  # films of one speaker before one wall are all alike
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = super().audit(facts)
