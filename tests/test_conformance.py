@@ -75,7 +75,7 @@ def test_unknown_names_are_refused() -> None:
 def test_a_network_that_is_none_is_refused_before_any_row_is_read() -> None:
     known = tasks()
     for name in ("audio-classification", "lip-reading", "video-classification", "language-modelling"):
-        with pytest.raises(BadInput, match="^model=hf: not one of "):
+        with pytest.raises(BadInput, match=r"^model=hf: not one of "):
             known[name].network_name({"model.name": "hf"}, "x")
     with pytest.raises(BadInput, match=r"^model=crn: not one of crnn, conformer \(nearest: crnn\)"):
         known["speech-recognition"].defaults(Table("none", {}, [""], str), {"model.name": "crn"})
