@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from snowball.kind import Unreadable
 from snowball.kinds._sound_file import read_sound
@@ -59,6 +61,17 @@ def test_a_header_that_lies_is_named(content: bytes, said: str) -> None:
 @pytest.mark.parametrize("content", [wav(size=0xFFFFFFFF) + SOUND, wav(size=0x7FFFF000) + SOUND, wav() + SOUND[:-2]])
 def test_what_was_written_into_a_pipe_is_whole(content: bytes) -> None:
     assert len(read_sound(content).samples) >= 3999
+
+
+def test_an_mp3_of_unknown_length_is_whole() -> None:
+    """Without Xing's header its length is guessed by its first frame, of silence here: as twice what it is."""
+    samples = np.random.default_rng(0).normal(0, 0.3, 40_000)
+    samples[:20_000] = 0
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 8000, format="MP3", bitrate_mode="VARIABLE", compression_level=0.0)
+    content = buffer.getvalue()
+    first = content.index(content[:2], content.index(b"Xing"))
+    assert read_sound(content[first:]).seconds == pytest.approx(5.2, abs=0.1)
 
 
 def test_ten_hours_are_refused_by_their_header_and_read_in_parts(tmp_path: Path) -> None:
