@@ -293,7 +293,7 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     "import": (
         _import,
         "snowball import FILE... [labels=NAMES.txt] [mean=104,117,123] [check=opencv] [key=value ...] [-o RUN]",
-        "a network of Caffe or Keras as a run",
+        "a network of Caffe, Keras, ONNX or timm as a run",
     ),
     "drive": (
         _drive,
