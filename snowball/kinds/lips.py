@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,11 +128,9 @@ class LipsKind(FilmKind):
 
     @classmethod
     def of_file(cls, source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Film:
-        try:
+        with suppress(OSError):  # what is wrong is said below, as of any film
             if is_sound(source):
                 raise Absent("no pictures in it: a sound file")
-        except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from None
         clip = read_clip(source, start, end, RATE, grey=True)
         num = max(1, round(clip.seconds * RATE))
         moments = (np.arange(num) + 0.5) / RATE
