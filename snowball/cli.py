@@ -1,12 +1,13 @@
 """The command line: a plain dispatcher. `--help` imports nothing of weight; a verb imports what it needs.
 
 The grammar never grows flags: `snowball VERB WORDS key=value`, with `-o PATH`, `--json` and `--debug` everywhere.
-Exit codes: 0 done, 1 a gate failed, 2 bad usage or input.
+Exit codes: 0 done, 1 a gate failed, 2 bad usage or input; 130 and 141, as everywhere, of Ctrl+C and a closed pipe.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -292,7 +293,7 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
     "import": (
         _import,
         "snowball import FILE... [labels=NAMES.txt] [mean=104,117,123] [check=opencv] [key=value ...] [-o RUN]",
-        "a network of Caffe or Keras as a run",
+        "a network of Caffe, Keras, ONNX or timm as a run",
     ),
     "drive": (
         _drive,
@@ -310,7 +311,17 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who read the output has seen enough, as `head` has: end as other programs do
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
+        raise
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         print(_help())
         return 0

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from .answer import Answer
-from .finding import BadInput, Finding
+from .finding import BadInput, Finding, nearest
 from .kind import Absent, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .registry import kinds
@@ -123,8 +123,20 @@ class Task(ABC):
 
     @classmethod
     def networks(cls) -> dict[str, str]:
-        """Name and one line of every network that `model=` takes."""
+        """Name and one line of every network that `model=` takes; `hf:NAME` stands for all that begin with hf:."""
         return {}
+
+    @classmethod
+    def network_name(cls, asked: Mapping[str, Any], default: str) -> str:
+        """The one of `networks` that is asked for. Raises BadInput, naming the nearest."""
+        name = str(asked.get("model.name", "auto"))
+        if name == "auto":
+            return default
+        networks = cls.networks()
+        family, colon, _ = name.partition(":")
+        if name not in networks and f"{family}{colon}NAME" not in networks:
+            raise BadInput(f"model={name}: not one of {', '.join(networks)}{nearest(name, networks)}")
+        return name
 
     @classmethod
     def build_options(cls, values: Mapping[str, Any]) -> Section | None:

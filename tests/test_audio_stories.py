@@ -129,6 +129,22 @@ def test_what_cannot_be_heard_is_named_and_nothing_is_lost(snowball: Any, tmp_pa
     assert checks["mixed-rates"]["evidence"] == {"2000 Hz": 1} and "wrong rate" in checks["mixed-rates"]["fix"]
 
 
+def test_a_manifest_names_recordings_how_long_they_are_and_what_is_said(snowball: Any, tmp_path: Path) -> None:
+    lines = []
+    for number in range(12):
+        samples = spoken(WORDS[number % 3], number)
+        write_sound(tmp_path / "clips" / f"{number}.wav", samples)
+        row = {"path": f"clips/{number}.wav", "duration": len(samples) / 8000, "text": WORDS[number % 3]}
+        lines.append(json.dumps(row) + "\n")
+    lines[3] = json.dumps({"path": "clips/30.wav", "duration": 0.5, "text": "no"}) + "\n"
+    (tmp_path / "clips" / "4.wav").write_bytes((tmp_path / "clips" / "4.wav").read_bytes()[:2000])
+    (tmp_path / "said.jsonl").write_text("".join(lines))
+    done = snowball("audit", "said.jsonl", "data.max_bad=0.5")
+    assert done["summary"].keys() == {"audio", "text", "splits"} and sum(done["summary"]["splits"].values()) == 10
+    named = {row["where"]: row["reason"] for row in findings(done)["unreadable-rows"]["evidence"]["rows"]}
+    assert named["said.jsonl, row 4"] == "no such file" and named["said.jsonl, row 5"].startswith("truncated: ")
+
+
 def test_one_speaker_is_held_out(snowball: Any) -> None:
     done = snowball("audit", "spoken", "hold_out=speaker=voice 3")
     assert done["summary"]["splits"]["test"] == 50 and "group-overlap" not in findings(done)

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -341,6 +342,16 @@ def test_pictures_of_every_size_and_mode_go_the_whole_way() -> None:
 def test_listings() -> None:
     assert "digits" in command("data")[1]["data"]
     assert "simple_cnn" in command("models")[1]["models"]["image-classification"]
+
+
+@pytest.mark.parametrize("words", [("--help",), ("data",)])
+def test_who_reads_no_more_ends_it_without_a_word(words: tuple[str, ...]) -> None:
+    """As `snowball data | head -1` does: by SIGPIPE, which a shell calls 141."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "snowball", *words], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
 def test_debug_shows_the_traceback() -> None:

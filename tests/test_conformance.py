@@ -9,6 +9,7 @@ import pytest
 
 from snowball.finding import BadInput
 from snowball.registry import tasks
+from snowball.table import Table
 from snowball.testing import CHECKS, Result, check_task, grid
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -69,3 +70,14 @@ def test_unknown_names_are_refused() -> None:
         check_task("no-such-task")
     with pytest.raises(BadInput, match="the checks are"):
         check_task("image-classification", checks=["no-such-check"])
+
+
+def test_a_network_that_is_none_is_refused_before_any_row_is_read() -> None:
+    known = tasks()
+    for name in ("audio-classification", "lip-reading", "video-classification", "language-modelling"):
+        with pytest.raises(BadInput, match=r"^model=hf: not one of "):
+            known[name].network_name({"model.name": "hf"}, "x")
+    with pytest.raises(BadInput, match=r"^model=crn: not one of crnn, conformer \(nearest: crnn\)"):
+        known["speech-recognition"].defaults(Table("none", {}, [""], str), {"model.name": "crn"})
+    assert known["language-modelling"].network_name({"model.name": "hf:gpt2"}, "gpt") == "hf:gpt2"
+    assert known["language-modelling"].network_name({}, "gpt") == "gpt"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from snowball.api import audit
 from snowball.collect.drift import _apart
-from snowball.collect.outliers import far_off
+from snowball.collect.outliers import far_off, outliers
 from snowball.finding import Finding
+from snowball.table import Table
 
 
 def pictures(root: Path, brighter: float = 0, border: int = 0) -> dict[str, Finding]:
@@ -66,3 +69,12 @@ def test_only_what_is_far_off_is_an_outlier() -> None:
     assert list(far_off(np.append(random.normal(size=100), 40.0))) == [100]
     assert list(far_off(np.append(np.full(100, 28.0), 290))) == [100]
     assert list(far_off(np.array([28.0] * 90 + [290] * 10))) == [], "another sort of rows"
+
+
+def test_what_is_true_or_false_is_never_far_off() -> None:
+    """One film of 200 without sound is no outlier; one of 90 seconds is."""
+    facts = [{"has_audio": row > 0, "seconds": 90.0 if row == 7 else 2.0} for row in range(200)]
+    task: Any = SimpleNamespace(kinds={"video": SimpleNamespace(metadata=("has_audio", "seconds"), traits=())})
+    encoded: Any = SimpleNamespace(facts={"video": facts})
+    (found,) = outliers(task, Table("films", {}, [""] * 200, str), encoded)
+    assert [(row["where"], row["fact"]) for row in found.evidence["rows"]] == [("7", "seconds")]

@@ -95,6 +95,8 @@ def bomb() -> bytes:
         (bomb(), "decompression bomb"),
         ("/nowhere/at/all.png", "no such file"),
         (None, "no picture"),
+        ("", "no picture"),
+        (7, "neither a path nor bytes: int"),
         (np.zeros((2, 2), np.float32), "float32"),
         (encoded(Image.new("RGB", (4, 4)), "EPS"), "not a picture"),
     ],

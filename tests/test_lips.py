@@ -14,7 +14,7 @@ from snowball.design.audio import SoundNetworkSection, SoundShape
 from snowball.design.audio_visual import AudioVisualSpeller, FusionSection
 from snowball.design.lips import LipNetworkSection, LipShape, LipSpeller
 from snowball.finding import BadInput
-from snowball.kind import Unreadable
+from snowball.kind import Absent, Unreadable
 from snowball.kinds._sound_augment import with_noise
 from snowball.kinds._sync import lag_of, sync_curve
 from snowball.kinds.audio import PADDING
@@ -23,6 +23,8 @@ from snowball.kinds.lips import LipsKind
 from snowball.recipe import Recipe
 from snowball.rng import SampleRandom
 from snowball.table import Column, Table
+
+from .sounds import encoded
 
 SHAPE = LipShape(8, 16, NO_FRAME, 0.0)
 
@@ -99,14 +101,22 @@ def test_a_box_is_cut_out_of_every_frame() -> None:
     film[:, 20:, 40:] = 200
     recipe = Recipe.build("", LipsKind.sections, {"lips.crop": [0.5, 0.5, 1, 1]})
     state = LipsKind.fit([LipsKind.read(film)], recipe)
-    encoded = LipsKind(recipe, state).encode(LipsKind.read(film))
-    assert encoded.shape == (3, 20, 40) and bool((encoded == 200).all())
+    seen = LipsKind(recipe, state).encode(LipsKind.read(film))
+    assert seen.shape == (3, 20, 40) and bool((seen == 200).all())
     assert int(LipsKind(recipe, state).encode(LipsKind.read(film + 55)).max()) == 254, "white is no padding"
     for crop in ("moth", "0.5,0.5,0.2,1", [0, 0, 2, 1]):
         with pytest.raises(BadInput, match=r"lips\.crop"):
             Recipe.build("", LipsKind.sections, {"lips.crop": crop})
     with pytest.raises(Unreadable, match="no film of lips"):
         LipsKind.read(np.zeros((3, 4, 4), np.float32))
+
+
+def test_what_is_no_film_is_named_as_any_film_is(tmp_path: Path) -> None:
+    for cell, said in ((tmp_path / "a.mp4", "^no such file$"), (tmp_path, "^a folder$"), (b"", "^zero bytes$")):
+        with pytest.raises(Unreadable, match=said):
+            LipsKind.read(cell)
+    with pytest.raises(Absent, match="no pictures in it: a sound file"):
+        LipsKind.read(encoded(np.zeros(800)))
 
 
 def test_an_alignment_is_read_or_refused(tmp_path: Path) -> None:

@@ -87,8 +87,9 @@ def test_states_of_grey_and_colour() -> None:
     ],
 )
 def test_wrong_times_name_the_file(start: Any, end: Any, said: str, tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match=f"a.mp4: .*{said}"):
+    with pytest.raises(Unreadable, match=f"^a.mp4: .*{said}") as raised:
         VideoKind.read(Part(str(tmp_path / "a.mp4"), start, end))
+    assert str(raised.value).count("a.mp4") == 1
 
 
 def test_an_empty_end_is_the_end(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ..table import Table
 from ..task import Task
 from .encode import Encoded
 
-__all__ = ["split_mismatch"]
+__all__ = ["is_number", "split_mismatch"]
 
 SURE = 0.01  # chance of a false alarm, over all facts and splits (Bonferroni)
 APART = 0.1  # share of rows by which two distributions must differ: less does little harm, however sure it is
@@ -51,6 +51,11 @@ def split_mismatch(task: Task, table: Table, encoded: Encoded, splits: Mapping[s
     return [Finding("train-val-mismatch", "warning", message, {"facts": drifts}, fix)]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a fact is a number that has a size; True and False are names."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _values(encoded: Encoded, role: str, name: str, rows: Sequence[int]) -> list[Any]:
     facts = (encoded.facts[role][row] for row in rows)
     return [fact[name] for fact in facts if fact is not None and fact.get(name) is not None]
@@ -60,7 +65,7 @@ def _apart(learned: Sequence[Any], held_out: Sequence[Any]) -> dict[str, Any] | 
     """How far two samples are apart, with what chance, and what is usual in each; None where nobody can tell."""
     if min(len(learned), len(held_out)) < FEWEST:
         return None
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (*learned, *held_out)):
+    if all(map(is_number, (*learned, *held_out))):
         first, second = np.asarray(learned, float), np.asarray(held_out, float)
         if (first == first[0]).all() and (second == first[0]).all():
             return None

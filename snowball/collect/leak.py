@@ -11,6 +11,7 @@ from ..finding import Finding
 from ..rows import Rows
 from ..table import Table
 from ..task import Task
+from .drift import is_number
 from .encode import Encoded
 
 __all__ = ["metadata_leaks"]
@@ -96,7 +97,7 @@ def _left_out_accuracy(codes: np.ndarray, labels: np.ndarray) -> float:
 
 def _codes(values: Sequence[Any]) -> np.ndarray:
     """Values as numbers from 0: many different numbers by equally full bins, everything else as it is."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [value for value in values if is_number(value)]
     if len(numbers) == len(values) and len(set(numbers)) > FEW:
         edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)[1:-1]))
         values = np.searchsorted(edges, numbers, side="right").tolist()

@@ -10,6 +10,7 @@ import numpy as np
 from ..finding import Finding
 from ..table import Table
 from ..task import Task
+from .drift import is_number
 from .encode import Encoded
 
 __all__ = ["outliers"]
@@ -28,7 +29,7 @@ def outliers(task: Task, table: Table, encoded: Encoded) -> list[Finding]:
     for role, kind in task.kinds.items():
         for name in (*kind.metadata, *kind.traits):
             held = [(row, fact[name]) for row in own if (fact := encoded.facts[role][row]) and name in fact]
-            numbers = [(row, value) for row, value in held if isinstance(value, int | float) and value == value]
+            numbers = [(row, value) for row, value in held if is_number(value) and value == value]
             rows, values = [row for row, _ in numbers], np.array([float(value) for _, value in numbers])
             usual = float(np.median(values)) if len(values) else 0.0
             found += [
@@ -47,7 +48,7 @@ def outliers(task: Task, table: Table, encoded: Encoded) -> list[Finding]:
 
 
 def far_off(values: np.ndarray) -> Sequence[int]:
-    """Which of these numbers (N,) are far from all others. What is never negative is compared by its logarithm.
+    """Which of these numbers (N,) are far from all others. Where all are above 0, their logarithms are compared.
 
     >>> list(far_off(np.array([27.0, 28, 30] * 10 + [31, 290])))
     [31]

@@ -82,7 +82,7 @@ class Guard:
             asks = error.status_code == 401 and path in PAGES
             response = page("token.html", {}, 401) if asks else await refusal(None, error)
             await response(scope, receive, guarded_send)
-        except Exception:
+        except Exception:  # a mistake of ours: the log tells of it, the answer does not
             logging.getLogger("uvicorn.error").exception("%s %s failed", scope["method"], path)
             if not status:
                 await JSONResponse({"error": "internal error"}, 500)(scope, receive, guarded_send)

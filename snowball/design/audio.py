@@ -72,6 +72,9 @@ class SoundShape(NamedTuple):
     num_outputs: int
     dropout: float
 
+    def features(self) -> LogMel:
+        return LogMel(self.rate, self.mels, self.window_ms, self.hop_ms, self.padding)
+
 
 class _FrameNorm(nn.Module):
     """Normalise the channels and bands of each frame by themselves, in groups of channels: (B, C, T, M)."""
@@ -164,7 +167,7 @@ class Listening(nn.Module):
 
     def __init__(self, name: str, shape: SoundShape, size: SoundNetworkSection) -> None:
         super().__init__()
-        self.features = LogMel(shape.rate, shape.mels, shape.window_ms, shape.hop_ms, shape.padding)
+        self.features = shape.features()
         self.front = _Front(shape.mels, size.channels, stride_of(size), size.width, shape.dropout)
         self.body = over_time(name, size, shape.dropout)
 

@@ -5,15 +5,11 @@ Shapes: B rows, L or T tokens, S source tokens, V vocabulary, D width, C classes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..finding import BadInput, nearest
 from ..recipe import Section
 from .attention import Decoder, Encoder, init_transformer, sinusoids
 from .recurrent import Attend, Recurrent, TwoWay
@@ -26,7 +22,6 @@ __all__ = [
     "TransformerLanguageModel",
     "TransformerTranslator",
     "classifier_body",
-    "network_name",
 ]
 
 
@@ -44,20 +39,6 @@ class NetworkSection(Section):
     hidden: int | None = Field(None, ge=1)
     """Features inside a Transformer's perceptron (default: 4 x width), of a recurrent cell, or maps of each filter size
     of a convolution."""
-
-
-def network_name(asked: Mapping[str, Any], networks: Mapping[str, str], default: str) -> str:
-    """The network that is asked for: one of `networks` (name -> one line), or `hf:...` where hf:NAME is among them.
-
-    >>> network_name({}, {"gpt": "..."}, "gpt")
-    'gpt'
-    """
-    name = str(asked.get("model.name", "auto"))
-    if name == "auto":
-        return default
-    if name not in networks and not (name.startswith("hf:") and "hf:NAME" in networks):
-        raise BadInput(f"model={name}: not one of {', '.join(networks)}{nearest(name, networks)}")
-    return name
 
 
 # Classifiers

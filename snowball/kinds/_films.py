@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ..finding import Finding
-from ..kind import Absent, Kind, Unreadable
+from ..kind import Kind
 from ..table import Part
-from ._part import part_bounds
-from ._upload import file_bytes
+from ._part import read_part
+from ._upload import file_bytes, file_of
 
 __all__ = ["FilmKind", "strip"]
 
@@ -46,15 +46,8 @@ class FilmKind(Kind):
         if isinstance(cell, np.ndarray):
             return cls.of_array(cell)
         if isinstance(cell, Part):
-            try:
-                return cls.of_file(Path(cell.path), *part_bounds(cell))
-            except Unreadable as reason:  # the row's place does not name the file
-                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
-        if isinstance(cell, Mapping):  # {"bytes", "path"}, as Hugging Face's data sets store a film
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if not cell:
-            raise Unreadable("zero bytes") if cell == b"" else Absent(f"no {cls.called} in this row")
-        return cls.of_file(cell if isinstance(cell, bytes) else Path(cell))
+            return read_part(cell, cls.of_file)
+        return cls.of_file(file_of(cell, cls.called))
 
     @classmethod
     def digest(cls, value: Any) -> str:

@@ -90,7 +90,7 @@ class WindowCells(Sequence[Scene]):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, row: int) -> Scene:  # type: ignore[override]
+    def __getitem__(self, row: int) -> Scene:  # type: ignore[override]  # nobody asks for slices
         window = self.windows[row]
         return _scene(window.recording, window.tracks, window.start, self.observed + self.ahead, self.ahead)
 

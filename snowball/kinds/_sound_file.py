@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,9 +38,13 @@ MAX_SAMPLES = 120_000_000  # of all channels, 480 MB while it is decoded: 10 min
 MIN_SECONDS = 0.01  # a hundredth of a second holds one period of the lowest voice
 CLIPPED = 0.999  # of full scale
 RUN = 3  # samples in a row at full scale: a loud sound touches it, a clipped one stays there
+WHOLE = 0.9  # share of what a header promises that has to be there: the rest may be rounding
+STREAMED = 0x7FFFF000  # bytes from which a header only says that its writer knew no end: into a pipe, by sox or ffmpeg
 
 # How files begin that libsndfile is asked to read; its many rarer formats are not.
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd")
+# What libsndfile notes of wav, aiff and au files whose end is missing, while it counts what is there.
+_SHORT = re.compile(r"^ *(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,14 @@ def read_sound(source: Path | bytes, start: float = 0.0, end: float = math.inf) 
             samples, about = read_track(source, start, end, MAX_SECONDS, MAX_SAMPLES)
             return sound_of_samples(samples, about)
         with _opened(source) as file, soundfile.SoundFile(file) as sound:
+            if (found := _SHORT.search(sound.extra_info)) and int(found[1]) < STREAMED:
+                _check_whole(int(found[2]), int(found[1]), "bytes")
             first, num = _span(sound, start, end)
             if first:
                 sound.seek(first)
             samples = sound.read(num, dtype="float32", always_2d=True)  # (N, C)
+            if sound.format != "MP3" or _says_its_length(file):
+                _check_whole(len(samples), num, "samples")
             about = {"rate": sound.samplerate, "channels": sound.channels, "format": sound.format}
             about |= {"encoding": sound.subtype, "suffix": source.suffix.lower() if isinstance(source, Path) else None}
     except NoFilm:
@@ -85,6 +94,18 @@ def read_sound(source: Path | bytes, start: float = 0.0, end: float = math.inf) 
     except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         raise Unreadable(f"damaged ({_brief(error)})") from None
     return sound_of_samples(samples, about)
+
+
+def _check_whole(there: int, promised: int, what: str) -> None:
+    if there < WHOLE * promised:
+        raise Unreadable(f"truncated: {promised:,} {what} of sound by its header, of which {there:,} are there")
+
+
+def _says_its_length(file: Any) -> bool:
+    """Whether an MP3 does, in its first frame (Xing's header); else libsndfile's count is a guess by bits a second."""
+    file.seek(0)
+    head = file.read(65_536)
+    return b"Xing" in head or b"Info" in head
 
 
 def sound_of_samples(samples: np.ndarray, about: Mapping[str, Any]) -> Sound:
@@ -197,4 +218,6 @@ def as_wav(samples: np.ndarray, rate: int) -> bytes:
 
 def _brief(error: Exception) -> str:
     text = str(getattr(error, "error_string", "") or error).partition("\n")[0].strip().rstrip(".")
+    if "SF_INFO struct incomplete" in text:
+        return "0 Hz or no channel by its header"
     return (text or type(error).__name__)[:200]

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,16 +15,16 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Absent, Batch, Follow, Kind, Unreadable
+from ..kind import Batch, Follow, Kind, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
 from ._minhash import near_by_minhash
-from ._part import part_bounds
+from ._part import read_part
 from ._sound_augment import SoundAugment, augment_sounds, draw_masks
 from ._sound_file import MAX_SECONDS, SOUND_SUFFIXES, Sound, as_wav, read_sound, resampled, sound_of_samples
 from ._spectrogram import draw_sound, sketch_sound
-from ._upload import file_bytes
+from ._upload import file_bytes, file_of
 
 __all__ = ["PADDING", "AudioKind", "AudioSection", "masks_of"]
 
@@ -78,18 +77,10 @@ class AudioKind(Kind):
     def read(cls, cell: Any) -> Sound:
         """`cell` is a path, a file's bytes, a Part of a file, or {"array", "sampling_rate"} or {"bytes", "path"}."""
         if isinstance(cell, Part):
-            start, end = part_bounds(cell)
-            try:
-                return read_sound(Path(cell.path), start, end)
-            except Unreadable as reason:
-                raise type(reason)(f"{Path(cell.path).name}: {reason}") from reason
+            return read_part(cell, read_sound)
         if isinstance(cell, Mapping) and "array" in cell:
             return _sound_of_array(np.asarray(cell["array"]), cell.get("sampling_rate"))
-        if isinstance(cell, Mapping):  # as Hugging Face's data sets store a recording
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if not cell:
-            raise Unreadable("zero bytes") if cell == b"" else Absent("no sound in this row")
-        return read_sound(cell if isinstance(cell, bytes) else Path(cell))
+        return read_sound(file_of(cell, "sound"))
 
     @classmethod
     def fit(cls, values: Iterable[Sound], recipe: Recipe) -> dict[str, Any]:

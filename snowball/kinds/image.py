@@ -32,7 +32,7 @@ from ._image_decode import decode_picture, resize_picture, unreadable_reason
 from ._near_pictures import near_pictures, sketch_pictures
 from ._picture_facts import BORDER, shown_facts
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
-from ._upload import file_bytes
+from ._upload import file_bytes, file_of
 from ._video_file import FILM_SUFFIXES
 
 __all__ = ["IMAGE_SUFFIXES", "ImageKind", "ImageSection"]
@@ -90,16 +90,11 @@ class ImageKind(Kind):
         """(H, W) or (H, W, 3) uint8. `cell` is a path, a file's bytes, or such an array."""
         if isinstance(cell, np.ndarray):
             return _check_array(cell)
-        if isinstance(cell, Mapping):  # {"bytes", "path"}, as Hugging Face's data sets store a picture
-            cell = cell["bytes"] if cell.get("bytes") is not None else cell.get("path")
-        if cell is None:
-            raise Unreadable("no picture in this row")
-        if isinstance(cell, bytes) and not cell:
-            raise Unreadable("zero bytes")
+        file = file_of(cell, "picture")
         try:
-            if not isinstance(cell, bytes) and Path(cell).stat().st_size == 0:
+            if isinstance(file, Path) and file.stat().st_size == 0:
                 raise Unreadable("zero bytes")
-            return decode_picture(cell if isinstance(cell, bytes) else Path(cell))
+            return decode_picture(file)
         except Unreadable:
             raise
         except FileNotFoundError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +37,6 @@ PADDING = 255
 """The grey level that is none: pixels end one below it, so that a frame of it is no frame."""
 SIZE = (48, 96)
 STRIP = 8  # frames that a report shows
-SKETCHED = 8
 MOSTLY = 0.5  # share of films with a face from which mouths are cropped unasked
 
 
@@ -105,6 +105,7 @@ class LipsKind(FilmKind):
     """State: `crop` (`mouth`, `whole`, or a box), `face`, which stands in where a film shows none, `height`, `width`.
 
     A raw value is a Film. Encoded it is (T, H, W) uint8; a batch is padded with PADDING.
+    There are no sketches: films of one speaker before one wall are all alike.
     """
 
     key = "lips"
@@ -127,11 +128,9 @@ class LipsKind(FilmKind):
 
     @classmethod
     def of_file(cls, source: Path | bytes, start: float = 0.0, end: float = math.inf) -> Film:
-        try:
+        with suppress(OSError):  # what is wrong is said below, as of any film
             if is_sound(source):
                 raise Absent("no pictures in it: a sound file")
-        except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from None
         clip = read_clip(source, start, end, RATE, grey=True)
         num = max(1, round(clip.seconds * RATE))
         moments = (np.arange(num) + 0.5) / RATE
@@ -201,9 +200,6 @@ class LipsKind(FilmKind):
             return {}
         lengths = {"shortest": seconds[0], "median": seconds[len(seconds) // 2], "longest": seconds[-1]}
         return {"sizes": dict(sizes.most_common()), "seconds": lengths}
-
-    def sketch(self, value: Film) -> np.ndarray | None:
-        return None  # films of one speaker before one wall are all alike
 
     def audit(self, facts: Sequence[Mapping[str, Any]]) -> list[Finding]:
         findings = super().audit(facts)

@@ -9,6 +9,7 @@ from ..kinds.transcript import TranscriptKind, TranscriptOptions, words_column
 from ..recipe import Recipe, Section
 from ..table import Column, Table
 from ..task import Task
+from ._over_time import TRAINED
 
 __all__ = ["Spelled"]
 
@@ -25,18 +26,13 @@ class Spelled(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
         seen = int(cls.hours * 3600 / cls.typical_seconds)
         return {
-            "model.name": "crnn" if name == "auto" else name,
-            "model.dropout": 0.2,
+            **TRAINED,
+            "model.name": cls.network_name(asked, "crnn"),
             "text.tokens": "char",
             "train.batch_size": 16,
             "train.epochs": max(15, min(200, seen // len(table))),
-            "train.clip": 1.0,
-            "train.ema": 0.99,
-            "optim.lr": 0.003,
-            "schedule.name": "onecycle",
         }
 
     @classmethod

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from ..design.audio import NETWORKS, SoundClassifier, SoundNetworkSection, SoundShape
-from ..kinds.audio import PADDING, AudioKind, AudioSection
+from ..design.audio import NETWORKS, SoundClassifier, SoundNetworkSection
 from ..recipe import Section
 from ..table import Table
 from ..task import Task
+from ._over_time import HEARD, TRAINED, sound_shape
 
 __all__ = ["AudioClassification"]
 
@@ -38,31 +38,15 @@ class AudioClassification(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
         return {
-            "model.name": "crnn" if name == "auto" else name,
-            "model.dropout": 0.2,
+            **TRAINED,
+            **HEARD,
+            "model.name": cls.network_name(asked, "crnn"),
             "label.smoothing": 0.1,
             "network.stride": 2,
             "train.batch_size": 32,
             "train.epochs": max(10, min(60, HEARD_ROWS // len(table))),
-            "train.clip": 1.0,
-            "train.ema": 0.99,
-            "optim.lr": 0.003,
-            "schedule.name": "onecycle",
-            "augment.speed": 0.1,
-            "augment.gain": 6.0,
-            "augment.snr": 15.0,
-            "augment.masked_bands": 2,
-            "augment.masked_spans": 2,
         }
 
     def model(self) -> nn.Module:
-        recipe, kind = self.recipe, self.kinds["audio"]
-        assert isinstance(kind, AudioKind)
-        asked = recipe[AudioSection]
-        shape = SoundShape(
-            *(kind.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING),
-            *(self.answer_kind.num_outputs, recipe.model.dropout),
-        )
-        return SoundClassifier(recipe.model.name, shape, recipe[SoundNetworkSection])
+        return SoundClassifier(self.recipe.model.name, sound_shape(self), self.recipe[SoundNetworkSection])

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..design.audio import SoundNetworkSection, SoundShape, stride_of
+from ..design.audio import SoundNetworkSection, stride_of
 from ..design.audio_visual import NETWORKS, AudioVisualSpeller, FusionSection
 from ..design.lips import LipShape
 from ..design.spectrum import LogMel
@@ -20,7 +20,7 @@ from ..finding import BadInput, Finding
 from ..kind import Batch
 from ..kinds._sound_augment import SoundAugment, with_noise
 from ..kinds._sync import lag_of, sync_curve
-from ..kinds.audio import PADDING, AudioKind, AudioSection
+from ..kinds.audio import PADDING
 from ..kinds.lips import PADDING as NO_FRAME
 from ..kinds.lips import RATE, LipsKind
 from ..recipe import Recipe, Section
@@ -28,6 +28,7 @@ from ..rng import SampleRandom
 from ..schema import Schema
 from ..table import Table
 from ..task import Condition
+from ._over_time import sound_shape
 from ._spelled import Spelled
 
 __all__ = ["AudioVisualSpeech"]
@@ -80,36 +81,25 @@ class AudioVisualSpeech(Spelled):
         return {}
 
     @property
-    def _audio(self) -> AudioKind:
-        kind = self.kinds["audio"]
-        assert isinstance(kind, AudioKind)
-        return kind
-
-    @property
     def _lips(self) -> LipsKind:
         kind = self.kinds["video"]
         assert isinstance(kind, LipsKind)
         return kind
 
     def model(self) -> nn.Module:
-        recipe, asked = self.recipe, self.recipe[AudioSection]
-        sound = SoundShape(
-            *(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING),
-            *(self.answer_kind.num_outputs, recipe.model.dropout),
-        )
+        recipe = self.recipe
         lips = LipShape(*self._lips.size, NO_FRAME, recipe.model.dropout)
         size = recipe[SoundNetworkSection]
-        return AudioVisualSpeller(recipe.model.name, sound, lips, RATE, size, recipe[FusionSection])
+        return AudioVisualSpeller(recipe.model.name, sound_shape(self), lips, RATE, size, recipe[FusionSection])
 
     @cached_property
     def _features(self) -> LogMel:
-        asked = self.recipe[AudioSection]
-        return LogMel(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING)
+        return sound_shape(self).features()
 
     def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A transcript that fits neither into the sound nor into the film is refused: no alignment could spell it."""
         inputs, targets = super().encode(given, answer)
-        step = self._features.hop / self._audio.rate * stride_of(self.recipe[SoundNetworkSection])
+        step = self._features.hop / sound_shape(self).rate * stride_of(self.recipe[SoundNetworkSection])
         seconds = max((given[role].seconds for role in self.given if given[role] is not None), default=0.0)
         self.transcript.check_fits(targets["text"], int(seconds / step))
         return inputs, targets

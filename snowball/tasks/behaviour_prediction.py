@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import nn
 
 from ..design.paths import PATH_NETWORKS, PathNetwork, PathShape
-from ..finding import BadInput, Finding, nearest
+from ..finding import BadInput, Finding
 from ..kinds._path_picture import draw_scene
 from ..kinds._scene import WindowCells, find_windows
 from ..kinds._tracks import Recording
@@ -65,12 +65,9 @@ class BehaviourPrediction(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
-        if name != "auto" and name not in PATH_NETWORKS:
-            raise BadInput(f"model={name}: not one of {', '.join(PATH_NETWORKS)}{nearest(str(name), PATH_NETWORKS)}")
         points = sum(len(track.points) for recording in _recordings(table) for track in recording.tracks)
         return {
-            "model.name": "gru" if name == "auto" else name,
+            "model.name": cls.network_name(asked, "gru"),
             "data.split": "random" if len(table) >= MANY else "time",
             "schedule.name": "onecycle",
             "schedule.warmup": 0.1,

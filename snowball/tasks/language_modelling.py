@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..design.decoding import sample
 from ..design.hf import FINE_TUNING, PREFIX, HFLanguageModel, begin_pretrained, keep_config
-from ..design.text import NetworkSection, RecurrentLanguageModel, TransformerLanguageModel, network_name
+from ..design.text import NetworkSection, RecurrentLanguageModel, TransformerLanguageModel
 from ..finding import BadInput, Finding
 from ..kind import Batch, Block, Metric, Unreadable
 from ..kinds.text import PAD, TextKind
@@ -93,7 +93,7 @@ class LanguageModelling(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = network_name(asked, cls.networks(), "gpt")
+        name = cls.network_name(asked, "gpt")
         data = {"model.name": name, "text.max_tokens": 1_000_000, "data.val": 0.05, "data.test": 0.05}
         if name.startswith(PREFIX):
             return {**data, **FINE_TUNING, "train.batch_size": 8}

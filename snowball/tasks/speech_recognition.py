@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from ..design.audio import NETWORKS, SoundNetworkSection, SoundShape, SoundSpeller, stride_of
+from ..design.audio import NETWORKS, SoundNetworkSection, SoundSpeller, stride_of
 from ..design.spectrum import LogMel
 from ..finding import Finding
-from ..kinds.audio import PADDING, AudioKind, AudioSection
 from ..recipe import Section
 from ..table import Table
+from ._over_time import HEARD, sound_shape
 from ._spelled import Spelled
 
 __all__ = ["SpeechRecognition"]
@@ -44,34 +44,14 @@ class SpeechRecognition(Spelled):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            **super().defaults(table, asked),
-            "network.stride": 4,
-            "augment.speed": 0.1,
-            "augment.gain": 6.0,
-            "augment.snr": 15.0,
-            "augment.masked_bands": 2,
-            "augment.masked_spans": 2,
-        }
-
-    @property
-    def _audio(self) -> AudioKind:
-        kind = self.kinds["audio"]
-        assert isinstance(kind, AudioKind)
-        return kind
+        return {**super().defaults(table, asked), **HEARD, "network.stride": 4}
 
     @cached_property
     def _features(self) -> LogMel:
-        asked = self.recipe[AudioSection]
-        return LogMel(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING)
+        return sound_shape(self).features()
 
     def model(self) -> nn.Module:
-        recipe, asked = self.recipe, self.recipe[AudioSection]
-        shape = SoundShape(
-            *(self._audio.rate, asked.mels, asked.window_ms, asked.hop_ms, PADDING),
-            *(self.answer_kind.num_outputs, recipe.model.dropout),
-        )
-        return SoundSpeller(recipe.model.name, shape, recipe[SoundNetworkSection])
+        return SoundSpeller(self.recipe.model.name, sound_shape(self), self.recipe[SoundNetworkSection])
 
     def encode(self, given: Mapping[str, Any], answer: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """A transcript that does not fit into its sound is refused: no alignment could spell it."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..design.hf import FINE_TUNING, PREFIX, HFClassifier, begin_pretrained, keep_config
-from ..design.text import NetworkSection, TextClassifier, classifier_body, network_name
+from ..design.text import NetworkSection, TextClassifier, classifier_body
 from ..finding import Finding
 from ..kinds.text import TextKind
 from ..recipe import Recipe, Section
@@ -48,7 +48,7 @@ class TextClassification(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = network_name(asked, cls.networks(), "cnn")
+        name = cls.network_name(asked, "cnn")
         if name.startswith(PREFIX):
             return {"model.name": name, **FINE_TUNING}
         sizes = {"cnn": (1, 300, 1, 100), "transformer": (2, 128, 4, 512)}.get(name, (1, 200, 1, 128))

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..design.decoding import beam_search
-from ..design.text import NetworkSection, RecurrentTranslator, TransformerTranslator, network_name
+from ..design.text import NetworkSection, RecurrentTranslator, TransformerTranslator
 from ..finding import BadInput
 from ..kind import Batch
 from ..kinds.text import BEGIN, END, PAD, TextKind
@@ -72,7 +72,7 @@ class Translation(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = network_name(asked, NETWORKS, "transformer")
+        name = cls.network_name(asked, "transformer")
         recurrent = name in ("gru", "lstm")
         return {
             "model.name": name,

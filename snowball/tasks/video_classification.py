@@ -33,9 +33,8 @@ class VideoClassification(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        name = asked.get("model.name", "auto")
         return {
-            "model.name": "cnn_gru" if name == "auto" else name,
+            "model.name": cls.network_name(asked, "cnn_gru"),
             "train.batch_size": 16,
             "train.epochs": max(10, min(40, SHOWN_ROWS // len(table))),
             "optim.lr": 0.003,

@@ -52,4 +52,6 @@ def slow(predictor: OnnxPredictor, seconds: float) -> Any:
 
 
 def metric(client: httpx.Client, sample: str) -> float:
-    return float(re.search(rf"^snowball_{re.escape(sample)} (\S+)$", client.get("/metrics").text, re.M)[1])  # type: ignore[index]
+    found = re.search(rf"^snowball_{re.escape(sample)} (\S+)$", client.get("/metrics").text, re.M)
+    assert found is not None, sample
+    return float(found[1])

@@ -80,11 +80,11 @@ def test_other_kinds_and_several_roles_need_no_new_code(predictor: OnnxPredictor
         assert (
             client.post("/predict", json={"question": "why?"}).json()["error"].startswith("field 'context' is missing")
         )
-        uneven = {
+        uneven: Any = {
             "data": {"question": ["a", "b"], "context": "c"},
             "files": {"context": (None, "d"), "question": (None, "e")},
         }
-        assert "as many of one as of another" in client.post("/predict", **uneven).json()["error"]  # type: ignore[arg-type]
+        assert "as many of one as of another" in client.post("/predict", **uneven).json()["error"]
         assert client.post("/predict", content=b"x", headers={"Content-Type": "text/plain"}).status_code == 415
         assert client.get("/").text.count("<textarea") == 2
         for path in ("/", "/docs"):

@@ -101,7 +101,7 @@ def _fill(file: BinaryIO | gzip.GzipFile, array: np.ndarray) -> int:
     view = array.data
     filled = 0
     while filled < len(view):
-        got = file.readinto(view[filled : filled + _CHUNK])  # type: ignore[union-attr]
+        got = file.readinto(view[filled : filled + _CHUNK])  # type: ignore[union-attr]  # BinaryIO leaves it out
         if not got:
             break
         filled += got

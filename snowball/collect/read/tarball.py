@@ -47,7 +47,7 @@ def read_tar(path: Path, meter: Callable[[int], None]) -> Iterator[TarMember]:
     """
     with path.open("rb") as raw, _reporting(path):
         stream = _Metered(_open(raw), meter)
-        with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r:") as archive:  # type: ignore[call-overload]  # reads are all it takes
             while (info := archive.next()) is not None:
                 stream.header_bytes = None
                 yield TarMember(info.name, _form(info), _reader(path, archive, info), raw.tell())
