@@ -175,6 +175,12 @@ class Trainer:
         return self.progress.epoch * self.steps_per_epoch + self.progress.step_in_epoch
 
     @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        at, patience = self.progress, self._train.patience
+        return at.epoch >= self.num_epochs or 0 < patience <= at.epoch - 1 - at.best_epoch
+
+    @property
     def best_model(self) -> nn.Module:
         """The network that is validated and kept: the moving average where there is one."""
         return self.model if self.averaged is None else self.averaged
@@ -185,7 +191,7 @@ class Trainer:
     def run(self, listener: Listener) -> None:
         at = self.progress
         self._stop(Finding(**finding) for finding in at.findings)  # of before a resume
-        while at.epoch < self.num_epochs and not self._out_of_patience():
+        while not self.over:
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
@@ -297,12 +303,6 @@ class Trainer:
         for finding in findings:
             if finding.severity == "error" and finding.check not in self.recipe.waive:
                 raise GateFailed(f"training stopped: {finding.message}", [finding])
-
-    def _out_of_patience(self) -> bool:
-        patience = self.recipe.train.patience
-        return (
-            patience > 0 and self.progress.epoch - 1 - self.progress.best_epoch >= patience and self.progress.epoch > 0
-        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a checkpoint holds as tensors: weights, averages, optimisers, running totals, random states."""
