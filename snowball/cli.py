@@ -115,7 +115,6 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     data = words.words[1] if len(words.words) > 1 else None
     repeats = Recipe.build("", (RepeatSection,), parse_overrides(words.pairs))[RepeatSection]
     evaluation = evaluate_run(run, data, display, repeats)
-    run.seal()
     display.line(f"  open      {run.path}/report.html")
     metrics = {name: score.value for name, score in evaluation.metrics.items()}
     files = [str(run.path / name) for name in ("evaluation.json", "report.html", "card.md")]
