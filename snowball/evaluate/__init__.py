@@ -224,13 +224,11 @@ def predict_rows(
     change: Callable[[Batch], dict[str, Tensor]] | None = None,
 ) -> list[dict[str, Any]]:
     """Decoded answers for encoded rows, in order; `change` gives the inputs of a batch in place of its own."""
-    from ..training.epochs import by_length
-    from ..training.loop import EVALUATION_BATCH
+    from ..training.epochs import evaluation_batches
 
     model.eval()
     predictions: dict[int, dict[str, Any]] = {}
-    ordered = by_length(rows, encoded.lengths)
-    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    for batch in evaluation_batches(encoded, rows, task.recipe.train):
         outputs = task.predict(model, change(batch) if change else batch.inputs)
         answers = task.decode({name: as_array(value) for name, value in outputs.items()})
         predictions |= dict(zip(batch.index.tolist(), answers, strict=True))

@@ -122,13 +122,11 @@ def calibrate(run: Run, task: Task, model: nn.Module, encoded: Encoded, rows: Te
 @torch.inference_mode()
 def _logits(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) logits and the (N,) right classes."""
-    from ..training.epochs import by_length
-    from ..training.loop import EVALUATION_BATCH
+    from ..training.epochs import evaluation_batches
 
     model.eval()
     parts = []
-    ordered = by_length(rows, encoded.lengths)
-    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    for batch in evaluation_batches(encoded, rows, task.recipe.train):
         part = task.forward(model, batch)["logits"], batch.targets[task.answer_role]
         parts.append([tensor.float().cpu().numpy() for tensor in part])
     return np.concatenate([logits for logits, _ in parts]), np.concatenate([right for _, right in parts]).astype(int)

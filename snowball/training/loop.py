@@ -24,14 +24,13 @@ from ..kind import Batch
 from ..recipe import Recipe
 from ..rng import SampleRandom, mix
 from ..task import Task
-from .epochs import Epochs, by_length
+from .epochs import Epochs, evaluation_batches
 from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
 from .transfer import learning_parts, resting_modules
 from .watch import Watch
 
 __all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "tensors_under", "training_rows"]
 
-EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
 HELD_BYTES = 2**20  # of batches and outputs that wait to be measured together
 LOGGED_STEPS = 100  # steps that are logged over a whole training, beside every epoch
 
@@ -342,9 +341,7 @@ def measure_rows(
     totals, was_training = Totals(task), model.training
     model.eval()
     with context or nullcontext():
-        for batch in encoded.batches(
-            by_length(rows, encoded.lengths), max(EVALUATION_BATCH, task.recipe.train.batch_size)
-        ):
+        for batch in evaluation_batches(encoded, rows, task.recipe.train):
             outputs = task.forward(model, batch)
             totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)
