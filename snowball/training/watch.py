@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..finding import Finding, Severity
 from ..rng import SampleRandom
+from ..transfer import within
 from .optimisers import warmup_steps
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _layer_weights(trainer: Trainer) -> list[str]:
         and (weight := module._parameters.get("weight")) is not None  # an adapted one is computed
         and weight.requires_grad
         and len(weight) >= UNITS
-        and not any(name == part or name.startswith(f"{part}.") for part in head)
+        and not within(name, head)
     ]
 
 
