@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a gate failed, 2 bad usage or input.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -111,7 +112,7 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.repeat import RepeatSection
     from .recipe import Recipe, parse_overrides
 
-    run = words.run()
+    run = words.run(most=2)
     data = words.words[1] if len(words.words) > 1 else None
     repeats = Recipe.build("", (RepeatSection,), parse_overrides(words.pairs))[RepeatSection]
     evaluation = evaluate_run(run, data, display, repeats)
@@ -126,7 +127,7 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.predict import predict_each
     from .recipe import parse_overrides
 
-    run = words.run()
+    run = words.run(most=math.inf)
     if len(words.words) < 2:
         raise BadInput(f"predict what? {words.usage}")
     options = parse_overrides(words.pairs)
