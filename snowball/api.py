@@ -67,8 +67,8 @@ def check(
 
     `subject` is data, as in `check("digits", epochs=5)`: what the audit and the pre-flight of such a training find. Or
     it is a program that Snowball did not write: a model with its loss and loaders, what a `setup()` returns, that
-    function itself, or `"FILE.py:setup"`; `snowball.checks.KEYS` says what there may be. A program's weights, optimiser
-    and random states are afterwards as they were.
+    function itself, or `"FILE.py:setup"`; `snowball.checks.KEYS` says what there may be, and what is given beside it
+    is one of its parts too. A program's weights, optimiser and random states are afterwards as they were.
 
     >>> check(model, loss, train_loader, val_loader, optimizer, epochs=5)  # doctest: +SKIP
     """
@@ -84,7 +84,9 @@ def check(
 
     from .checks import check_program
 
-    if isinstance(subject, nn.Module):
-        given = {"loss": loss, "train": train, "val": val, "optimizer": optimizer}
-        return check_program({"model": subject, **given, **keys}).findings
-    return check_program(subject if isinstance(subject, Mapping) else subject()).findings
+    if not isinstance(subject, nn.Module | Mapping):
+        subject = subject()
+    parts = {"model": subject} if isinstance(subject, nn.Module) else subject
+    beside = {"loss": loss, "train": train, "val": val, "optimizer": optimizer, **(recipe or {}), **keys}
+    given = {key: value for key, value in beside.items() if value is not None}
+    return check_program({**parts, **given} if isinstance(parts, Mapping) else parts).findings

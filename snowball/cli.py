@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a gate failed, 2 bad usage or input; 130 and 141, as every
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -112,11 +113,10 @@ def _evaluate(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.repeat import RepeatSection
     from .recipe import Recipe, parse_overrides
 
-    run = words.run()
+    run = words.run(most=2)
     data = words.words[1] if len(words.words) > 1 else None
     repeats = Recipe.build("", (RepeatSection,), parse_overrides(words.pairs))[RepeatSection]
     evaluation = evaluate_run(run, data, display, repeats)
-    run.seal()
     display.line(f"  open      {run.path}/report.html")
     metrics = {name: score.value for name, score in evaluation.metrics.items()}
     files = [str(run.path / name) for name in ("evaluation.json", "report.html", "card.md")]
@@ -128,7 +128,7 @@ def _predict(words: Words, display: Display) -> dict[str, Any]:
     from .evaluate.predict import predict_each
     from .recipe import parse_overrides
 
-    run = words.run()
+    run = words.run(most=math.inf)
     if len(words.words) < 2:
         raise BadInput(f"predict what? {words.usage}")
     options = parse_overrides(words.pairs)

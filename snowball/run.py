@@ -223,7 +223,6 @@ class Run:
         """
         from .evaluate import evaluate_run
         from .evaluate.repeat import RepeatSection
-        from .recipe import Recipe
 
         asked = Recipe.build("", (RepeatSection,), {"repeat.seeds": seeds, "repeat.shuffled": shuffled})
         return evaluate_run(self, data, repeats=asked[RepeatSection])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .schema import Schema
     from .task import Task
 
-__all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source"]
+__all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source", "within"]
 
 BACKBONE = 0.9  # of a backbone's numbers that have to be loaded: less is a network of another make
 TIMM = "timm:"
@@ -154,9 +154,7 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
     model.load_state_dict(loaded, strict=False)
     mismatched = {name: [list(own[name].shape), list(theirs[renamed[name]].shape)] for name in renamed.keys() - loaded}
     new = sorted(own.keys() - renamed.keys())
-    backbone = {
-        name: value.numel() for name, value in own.items() if not name.startswith(tuple(f"{part}." for part in head))
-    }
+    backbone = {name: value.numel() for name, value in own.items() if not within(name, head)}
     share = sum(backbone[name] for name in loaded if name in backbone) / max(1, sum(backbone.values()))
     message = f"{source.name}: {share:.1%} of the backbone's numbers are loaded ({len(loaded)} tensors)"
     message += _listed("; new", new) + _listed("; of another shape", sorted(mismatched))
@@ -167,6 +165,15 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
         fix = "name the network that these weights are of: model=NAME"
         return Finding("weights-missing", "error", message, evidence, fix)
     return Finding("weights-loaded", "note", message, evidence)
+
+
+def within(name: str, parts: Sequence[str]) -> bool:
+    """Whether a module or a tensor is one of these modules or stands in one.
+
+    >>> within("head.1.weight", ["head"]), within("header", ["head"])
+    (True, False)
+    """
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def _listed(words: str, names: list[str]) -> str:

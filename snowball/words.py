@@ -32,12 +32,14 @@ class Words:
             raise BadInput(f"snowball {self.verb} takes one {what}, got {len(self.words)}: {self.usage}")
         return self.words[0]
 
-    def run(self) -> Run:
-        """The run folder that the first word names."""
+    def run(self, most: float = 1) -> Run:
+        """The run folder that the first of at most so many words names."""
         from .run import Run
 
         if not self.words:
             raise BadInput(f"which run? {self.usage}")
+        if len(self.words) > most:
+            raise BadInput(f"{self.words[int(most)]!r} is a word too many: {self.usage}")
         return Run(self.words[0])
 
     def pair(self, key: str) -> str | None:

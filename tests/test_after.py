@@ -19,6 +19,7 @@ from snowball.evaluate.repeat import judge_seeds, judge_shuffled
 from snowball.evaluate.slices import slices_of, weak_slices, worse_by_chance
 from snowball.kind import Metric
 from snowball.run import Run
+from snowball.storage import file_digest
 from snowball.training.again import Shuffled
 
 from .loops import prepared
@@ -43,6 +44,12 @@ def test_a_temperature_undoes_what_logits_were_scaled_by(sure: float) -> None:
 
 def test_a_temperature_is_seldom_kept_where_there_is_nothing_to_gain() -> None:
     assert sum(fit_temperature(*drawn(200, 1.0, seed)).helps for seed in range(40)) <= 1
+
+
+def test_no_temperature_is_kept_where_every_row_is_right() -> None:
+    """The surer, the better such rows look: nothing would be left of the confidence of answers that are wrong."""
+    logits, _ = drawn(200, 1.0, 0)
+    assert not fit_temperature(logits, logits.argmax(1)).helps
 
 
 def test_slices_are_quiet_on_random_faults_and_find_what_is_planted() -> None:
@@ -146,6 +153,13 @@ def test_a_run_is_calibrated_for_every_later_verb(snowball: Callable[..., Any], 
     ece = json.loads(Path("run/evaluation.json").read_text(encoding="utf-8"))["metrics"]["ece"]
     assert ece["value"] < 0.05 and ece["low"] <= ece["value"] <= ece["high"]
     assert snowball("evaluate", "run")["metrics"] == made["metrics"]
+    manifest = Path("run/manifest.json")
+    Run("run").evaluate()
+    assert json.loads(manifest.read_bytes())["files"]["evaluation.json"] == file_digest(Path("run/evaluation.json"))
+    kept = manifest.rename("manifest.json")
+    snowball("evaluate", "run")  # of a run that was stopped: it has to stay one that can be resumed
+    assert not manifest.exists()
+    kept.rename(manifest)
     task, logits = Run("run").task(), torch.tensor([[1.0] + [0.0] * 9])
     finished = task.answer_kind.finish({"logits": logits})  # this is in the exported graph, as it is in predict's
     assert torch.allclose(finished["probabilities"], (logits / temperature).softmax(1))

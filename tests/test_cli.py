@@ -148,6 +148,8 @@ def test_the_same_recipe_gives_the_same_bits(trained: Path) -> None:
         (["train", "digits", "--epochs=3"], "key=value"),
         (["predict", "nowhere", "7.png"], "nowhere: no such run folder"),
         (["evaluate"], "snowball evaluate RUN"),
+        (["evaluate", "nowhere", "digits", "mnist"], "'mnist' is a word too many: snowball evaluate RUN"),
+        (["serve", "nowhere", "elsewhere"], "'elsewhere' is a word too many"),
     ],
 )
 def test_bad_usage_is_one_line(words: list[str], said: str) -> None:

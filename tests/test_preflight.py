@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -100,6 +101,17 @@ def test_the_network_and_the_random_state_are_left_as_they_were() -> None:
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_gate_that_stopped_a_run_still_stands_when_it_is_resumed(
+    snowball: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = Finding("cannot-overfit", "error", "planted")
+    monkeypatch.setattr("snowball.training.train.preflight", lambda *_: [planted])
+    snowball("train", "digits", "model=mlp", "epochs=1", "-o", "run", code=1)
+    assert "cannot-overfit" in snowball("train", "resume=run", code=1)["error"]
+    done = snowball("train", "resume=run", "waive.cannot-overfit=planted")
+    assert done["verdict"] == "pass" and done["waived"] == {"cannot-overfit": "planted"}
 
 
 # Text: what padding, time and the other rows must not change.

@@ -108,6 +108,32 @@ def test_learning_rates(keys: dict[str, Any], check: str, severity: str) -> None
     assert finding.severity == severity
 
 
+def not_learned(losses: list[float], keys: Mapping[str, Any]) -> list[str]:
+    """What is said of a training of 112 steps of which these losses are known."""
+    made = of(Plain(), {"train.epochs": 16, **keys})
+    at, per_epoch = made.progress, made.steps_per_epoch
+    at.epoch = len(losses) // per_epoch
+    at.looks.append({"step": 20, "norm": 1.0, "ratio": 0.003, "suspected": []})
+    for step in range(len(losses)):
+        epoch, since = step // per_epoch, losses[step - step % per_epoch : step + 1]
+        at.log.append({"event": "step", "epoch": epoch, "step": step + 1, "loss": sum(since) / len(since), "lr": 0.003})
+    return [finding.check for finding in Watch(made).of_epoch()]
+
+
+def test_not_learning_is_said_when_it_is_due_and_not_of_a_loss_that_falls() -> None:
+    restless = [2.3 + 0.01 * (step % 3) for step in range(112)]
+    assert not_learned(restless[:56], {}) == not_learned(restless, {}) == ["not-learning"]
+    onecycle = {"schedule.name": "onecycle"}  # rises until step 34: half of what is left is done in epoch 11
+    assert not_learned(restless[:70], onecycle) == [] and not_learned(restless[:77], onecycle) == ["not-learning"]
+    falling = [loss - 0.0006 * step for step, loss in enumerate(restless)]
+    assert not_learned(falling[:56], {}) == not_learned(falling, {}) == []
+
+
+def test_a_training_that_runs_out_of_patience_is_judged_too() -> None:
+    keys = {"optim": "adam", "lr": 1e-9, "train.epochs": 40, "train.patience": 8}
+    assert found(of(Plain(), keys)).keys() == {"lr-too-low"}
+
+
 def test_gradients_that_explode_or_are_not_finite() -> None:
     made = of(Plain())
     watch = Watch(made)
@@ -116,7 +142,7 @@ def test_gradients_that_explode_or_are_not_finite() -> None:
         watch._look = Look(300, norm, 0.01)
         return [finding.check for finding in watch.of_step()]
 
-    assert judged(2.0) == [] and judged(150.0) == []
+    assert judged(0.0) == [] and judged(2.0) == [] and judged(150.0) == []
     assert judged(20_000.0) == ["exploding-gradients"]
     assert judged(float("nan")) == ["non-finite"]
 

@@ -88,9 +88,10 @@ class Evaluation:
 def evaluate_run(
     run: Run, data: str | None = None, display: Display | None = None, repeats: RepeatSection | None = None
 ) -> Evaluation:
-    """Evaluate a finished run on its own test split, or on all rows of other data; writes report.html and card.md.
+    """Evaluate a run on its own test split, or on all rows of other data; writes report.html and card.md.
 
-    `repeats` asks for more trainings of the same recipe first, see repeat.py.
+    `repeats` asks for more trainings of the same recipe first, see repeat.py. A run whose training was stopped stays
+    unfinished, so that it can be resumed.
     """
     from ..collect.prepare import prepare_other_data, prepare_run
     from ..training.machine import choose_device
@@ -106,7 +107,10 @@ def evaluate_run(
             raise BadInput("seeds and shuffled train once more on the run's own data: leave other data out")
         repeat(run, prepared, encoded, model.to(device), repeats, display)
     rows = torch.as_tensor(prepared.splits["test"], device=encoded.index_device)
-    return evaluate_rows(run, prepared.task, model.to(device), encoded, rows, "test", display)
+    evaluation = evaluate_rows(run, prepared.task, model.to(device), encoded, rows, "test", display)
+    if run.finished:
+        run.seal()
+    return evaluation
 
 
 def evaluate_rows(
@@ -220,13 +224,11 @@ def predict_rows(
     change: Callable[[Batch], dict[str, Tensor]] | None = None,
 ) -> list[dict[str, Any]]:
     """Decoded answers for encoded rows, in order; `change` gives the inputs of a batch in place of its own."""
-    from ..training.epochs import by_length
-    from ..training.loop import EVALUATION_BATCH
+    from ..training.epochs import evaluation_batches
 
     model.eval()
     predictions: dict[int, dict[str, Any]] = {}
-    ordered = by_length(rows, encoded.lengths)
-    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    for batch in evaluation_batches(encoded, rows, task.recipe.train):
         outputs = task.predict(model, change(batch) if change else batch.inputs)
         answers = task.decode({name: as_array(value) for name, value in outputs.items()})
         predictions |= dict(zip(batch.index.tolist(), answers, strict=True))

@@ -36,6 +36,8 @@ class Calibration:
     """What a temperature does to the validation rows, and whether that is more than chance."""
 
     temperature: float
+    num_wrong: int
+    """Rows that are answered wrongly. Where there is none, the surer the better: there is no best temperature."""
     nll: tuple[float, float]
     """Mean -log p of the right class, without and with it."""
     ece: tuple[float, float]
@@ -44,7 +46,7 @@ class Calibration:
 
     @property
     def helps(self) -> bool:
-        return self.gain[0] > 0 and self.ece[1] < self.ece[0]
+        return self.num_wrong > 0 and self.gain[0] > 0 and self.ece[1] < self.ece[0]
 
 
 def fit_temperature(logits: np.ndarray, classes: np.ndarray) -> Calibration:
@@ -74,6 +76,7 @@ def fit_temperature(logits: np.ndarray, classes: np.ndarray) -> Calibration:
     low, high = (float(q) for q in np.quantile(draws, [0.025, 0.975]))
     return Calibration(
         temperature,
+        int((logits.argmax(1) != classes).sum()),
         (float(before.mean()), float(after.mean())),
         (_ece(logits, classes), _ece(logits / temperature, classes)),
         (low, high),
@@ -119,13 +122,11 @@ def calibrate(run: Run, task: Task, model: nn.Module, encoded: Encoded, rows: Te
 @torch.inference_mode()
 def _logits(task: Task, model: nn.Module, encoded: Encoded, rows: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) logits and the (N,) right classes."""
-    from ..training.epochs import by_length
-    from ..training.loop import EVALUATION_BATCH
+    from ..training.epochs import evaluation_batches
 
     model.eval()
     parts = []
-    ordered = by_length(rows, encoded.lengths)
-    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    for batch in evaluation_batches(encoded, rows, task.recipe.train):
         part = task.forward(model, batch)["logits"], batch.targets[task.answer_role]
         parts.append([tensor.float().cpu().numpy() for tensor in part])
     return np.concatenate([logits for logits, _ in parts]), np.concatenate([right for _, right in parts]).astype(int)

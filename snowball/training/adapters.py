@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 
 from ..finding import BadInput, Finding
 from ..task import Task
+from ..transfer import within
 
 __all__ = ["adapt", "adaptable", "is_adapted", "merged", "note_adapters"]
 
@@ -61,7 +62,7 @@ def adaptable(model: nn.Module, head: Sequence[str]) -> list[Place]:
     uses = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
     found = []
     for name, module in model.named_modules():
-        if isinstance(module, nn.Embedding) or any(name == part or name.startswith(f"{part}.") for part in head):
+        if isinstance(module, nn.Embedding) or within(name, head):
             continue
         for key in NAMES:
             matrix = module._parameters.get(key)

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ..collect.encode import Encoded
+from ..kind import Batch
 from ..recipe import TrainSection
 from ..rng import epoch_order, mix
 
-__all__ = ["Epochs", "by_length", "padding_waste"]
+__all__ = ["Epochs", "by_length", "evaluation_batches", "padding_waste"]
 
+EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
 FAR = 4  # times as long
 POOL = 256  # steps whose rows are sorted together: 12 % of Multi30k was padding at 64, 5 % is at 256
 
@@ -60,6 +63,11 @@ def padding_waste(batches: list[Tensor]) -> float:
     """
     held = sum(int(lengths.sum()) for lengths in batches)
     return 1 - held / max(1, sum(int(lengths.amax(0).sum()) * len(lengths) for lengths in batches))
+
+
+def evaluation_batches(encoded: Encoded, rows: Tensor, recipe: TrainSection) -> Iterator[Batch]:
+    """Batches of rows of about one length, to be answered and not learned from; `Batch.index` says which they are."""
+    return encoded.batches(by_length(rows, encoded.lengths), max(EVALUATION_BATCH, recipe.batch_size))
 
 
 def by_length(rows: Tensor, lengths: Tensor | None) -> Tensor:

@@ -24,14 +24,13 @@ from ..kind import Batch
 from ..recipe import Recipe
 from ..rng import SampleRandom, mix
 from ..task import Task
-from .epochs import Epochs, by_length
+from .epochs import Epochs, evaluation_batches
 from .optimisers import build_optimisers, load_optimiser_tensors, lr_factor, optimiser_tensors, set_lr
 from .transfer import learning_parts, resting_modules
 from .watch import Watch
 
 __all__ = ["Listener", "Progress", "Totals", "Trainer", "measure_rows", "tensors_under", "training_rows"]
 
-EVALUATION_BATCH = 128  # rows at least; no gradients are kept, so larger than most training batches
 HELD_BYTES = 2**20  # of batches and outputs that wait to be measured together
 LOGGED_STEPS = 100  # steps that are logged over a whole training, beside every epoch
 
@@ -175,6 +174,12 @@ class Trainer:
         return self.progress.epoch * self.steps_per_epoch + self.progress.step_in_epoch
 
     @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or patience has run out."""
+        at, patience = self.progress, self._train.patience
+        return at.epoch >= self.num_epochs or 0 < patience <= at.epoch - 1 - at.best_epoch
+
+    @property
     def best_model(self) -> nn.Module:
         """The network that is validated and kept: the moving average where there is one."""
         return self.model if self.averaged is None else self.averaged
@@ -185,7 +190,7 @@ class Trainer:
     def run(self, listener: Listener) -> None:
         at = self.progress
         self._stop(Finding(**finding) for finding in at.findings)  # of before a resume
-        while at.epoch < self.num_epochs and not self._out_of_patience():
+        while not self.over:
             started, first_step = time.perf_counter(), at.step_in_epoch
             val_losses = [row["val_loss"] for row in at.epochs()]
             self.model.train()
@@ -298,12 +303,6 @@ class Trainer:
             if finding.severity == "error" and finding.check not in self.recipe.waive:
                 raise GateFailed(f"training stopped: {finding.message}", [finding])
 
-    def _out_of_patience(self) -> bool:
-        patience = self.recipe.train.patience
-        return (
-            patience > 0 and self.progress.epoch - 1 - self.progress.best_epoch >= patience and self.progress.epoch > 0
-        )
-
     def tensors(self) -> dict[str, Tensor]:
         """Everything a checkpoint holds as tensors: weights, averages, optimisers, running totals, random states."""
         sums = self.totals.state()
@@ -342,9 +341,7 @@ def measure_rows(
     totals, was_training = Totals(task), model.training
     model.eval()
     with context or nullcontext():
-        for batch in encoded.batches(
-            by_length(rows, encoded.lengths), max(EVALUATION_BATCH, task.recipe.train.batch_size)
-        ):
+        for batch in evaluation_batches(encoded, rows, task.recipe.train):
             outputs = task.forward(model, batch)
             totals.add(outputs, batch, task.loss(outputs, batch))
     model.train(was_training)

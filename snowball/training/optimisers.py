@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..recipe import OptimSection, ScheduleSection
 from .transfer import LearningPart
 
-__all__ = ["build_optimisers", "lr_factor"]
+__all__ = ["build_optimisers", "lr_factor", "warmup_steps"]
 
 _MUON_ADAMW_SHARE = 0.05  # Muon's own rate suits orthogonal updates of unit size; AdamW's part takes this share of it
 
@@ -67,6 +67,11 @@ def _hidden_matrices(model: nn.Module) -> list[Tensor]:
     return [module.weight for module in linear[:-1] if module.weight.requires_grad]
 
 
+def warmup_steps(recipe: ScheduleSection, num_steps: int) -> int:
+    """Steps at the beginning over which the learning rate rises to its peak."""
+    return math.ceil((recipe.warmup or (0.3 if recipe.name == "onecycle" else 0.0)) * num_steps)
+
+
 def lr_factor(
     recipe: ScheduleSection, step: int, num_steps: int, steps_per_epoch: int, val_losses: Sequence[float]
 ) -> float:
@@ -75,8 +80,7 @@ def lr_factor(
     >>> [round(lr_factor(ScheduleSection(name="cosine"), s, 5, 5, []), 2) for s in (0, 2, 4)]
     [1.0, 0.5, 0.0]
     """
-    warmup = recipe.warmup or (0.3 if recipe.name == "onecycle" else 0.0)
-    rise = math.ceil(warmup * num_steps)
+    rise = warmup_steps(recipe, num_steps)
     if step < rise:
         return (step + 1) / rise
     if recipe.name == "constant":

@@ -17,9 +17,9 @@ from ..collect.encode import Encoded
 from ..collect.folds import deal_folds
 from ..display import Display
 from ..task import Task
-from .epochs import by_length
+from .epochs import evaluation_batches
 from .in_memory import fit_in_memory
-from .loop import EVALUATION_BATCH, as_rows, training_rows
+from .loop import as_rows, training_rows
 
 __all__ = ["TOO_FEW", "Dealt", "OutOfFold", "answer_out_of_fold"]
 
@@ -112,8 +112,8 @@ def _answers(task: Task, model: nn.Module, encoded: Encoded, rows: np.ndarray) -
     model.eval()
     place = {int(row): position for position, row in enumerate(rows)}
     found = np.zeros((len(rows), task.answer_kind.num_outputs), dtype=np.float32)
-    ordered = by_length(torch.as_tensor(rows, device=encoded.index_device), encoded.lengths)
-    for batch in encoded.batches(ordered, max(EVALUATION_BATCH, task.recipe.train.batch_size)):
+    numbers = torch.as_tensor(rows, device=encoded.index_device)
+    for batch in evaluation_batches(encoded, numbers, task.recipe.train):
         outputs = task.predict(model, batch.inputs)
         found[[place[row] for row in batch.index.tolist()]] = outputs["probabilities"].float().cpu().numpy()
     return found

@@ -65,8 +65,8 @@ def train(
         task.recipe = measured_recipe(task, encoded.batch(splits["train"][: task.recipe.train.batch_size]), device)
     model = new_model(task, device)
     begun = begin(task, model) if checkpoint is None else []
-    if run is None:
-        run = Run.create(output, task.recipe, task.schema, environment(device))
+    run = run or Run.create(output, task.recipe, task.schema, environment(device))
+    if checkpoint is None:  # of a run that was stopped before its first, too: perhaps by these very gates
         found = [*begun, *audit_prepared(prepared)]
         display.findings("audit", found, run.recipe.waive)
         run.gate("audit", found)

@@ -17,7 +17,7 @@ from ..finding import Finding
 from ..kind import Batch
 from ..rng import SampleRandom
 from ..task import Task
-from ..transfer import load_weights, read_source
+from ..transfer import load_weights, read_source, within
 from .adapters import is_adapted, note_adapters
 
 __all__ = ["LearningPart", "begin", "cache_features", "learning_parts", "resting_modules"]
@@ -48,10 +48,10 @@ def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
     if asked.init is None:
         return []
     head = task.head(model)
-    backbone = [module for name, module in model.named_modules() if not _within(name, head)]
+    backbone = [module for name, module in model.named_modules() if not within(name, head)]
     if asked.name == "features":
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(_within(name, head))
+            parameter.requires_grad_(within(name, head))
         parts = {id(model.get_submodule(part)) for part in head}
         return [module for module in backbone if not any(id(child) in parts for child in module.modules())]
     if asked.norm == "frozen" or is_adapted(model):
@@ -62,10 +62,6 @@ def resting_modules(task: Task, model: nn.Module) -> list[nn.Module]:
 def _keeps_statistics(module: nn.Module) -> bool:
     """Whether it is a BatchNorm, of PyTorch or of an imported network: a layer with floating-point buffers."""
     return not list(module.children()) and any(buffer.is_floating_point() for buffer in module.buffers())
-
-
-def _within(name: str, head: Sequence[str]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in head)
 
 
 def learning_parts(task: Task, model: nn.Module) -> list[LearningPart]:
@@ -79,8 +75,8 @@ def learning_parts(task: Task, model: nn.Module) -> list[LearningPart]:
     if asked.init is None or asked.name != "finetune":
         return [LearningPart(list(learning.values()))]
     head = task.head(model)
-    below = [parameter for name, parameter in learning.items() if not _within(name, head)]
-    parts = [LearningPart([parameter for name, parameter in learning.items() if _within(name, head)])]
+    below = [parameter for name, parameter in learning.items() if not within(name, head)]
+    parts = [LearningPart([parameter for name, parameter in learning.items() if within(name, head)])]
     for depth in range(1, STAGES + 1):  # from the head down
         first, last = (len(below) * (STAGES - at) // STAGES for at in (depth, depth - 1))
         parts.append(LearningPart(below[first:last], asked.lower ** (depth / STAGES), asked.unfreeze * depth))

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from ..finding import Finding, Severity
 from ..rng import SampleRandom
+from ..transfer import within
+from .optimisers import warmup_steps
 
 if TYPE_CHECKING:
     from .loop import Trainer
@@ -119,7 +121,7 @@ def _layer_weights(trainer: Trainer) -> list[str]:
         and (weight := module._parameters.get("weight")) is not None  # an adapted one is computed
         and weight.requires_grad
         and len(weight) >= UNITS
-        and not any(name == part or name.startswith(f"{part}.") for part in head)
+        and not within(name, head)
     ]
 
 
@@ -172,7 +174,7 @@ class Watch:
             message = f"a gradient is not finite at step {look.step}"
             yield Finding("non-finite", "error", message, where, "lower optim.lr, set train.clip=1, look for log(0)")
             return
-        if earlier and look.norm > JUMP * max(earlier) and self._trainer.recipe.train.clip is None:
+        if earlier and look.norm > JUMP * max(earlier) > 0 and self._trainer.recipe.train.clip is None:
             message = f"the gradient at step {look.step} is {look.norm / max(earlier):.0f} times as long as any before"
             evidence = {**where, "longest_before": max(earlier)}
             yield Finding("exploding-gradients", "warning", message, evidence, "set train.clip=1, or lower optim.lr")
@@ -233,13 +235,12 @@ class Watch:
 
     def of_epoch(self) -> list[Finding]:
         """What the log shows at the end of an epoch."""
-        at = self._trainer.progress
-        last = at.epoch >= self._trainer.num_epochs
-        found = list(self._of_loss()) if last or 2 * self._trainer.step >= self._trainer.num_steps else []
-        return found + (list(_of_schedule(self._trainer)) + list(_of_gap(at.epochs())) if last else [])
+        trainer = self._trainer
+        found = list(self._of_loss()) if trainer.over or 2 * trainer.step >= trainer.num_steps else []
+        return found + (list(_of_schedule(trainer)) + list(_of_gap(trainer.progress.epochs())) if trainer.over else [])
 
     def _of_loss(self) -> Iterator[Finding]:
-        """A loss that is no lower than guessing's after half of the training, or far above where it began."""
+        """A loss far above where it began, or no lower than guessing's after half of the steps behind the warm-up."""
         trainer = self._trainer
         losses = _windows(trainer.progress.log)
         if trainer.step < ENOUGH or len(losses) < 10:
@@ -257,18 +258,26 @@ class Watch:
             than = f"it was {first:.3g} at first" + ("" if chance is None else f", and guessing loses {chance:.3g}")
             message = f"the training loss has come to {now:.3g}: {than}"
             yield Finding("lr-too-high", "error", message, evidence, lower)
-        elif chance is not None and now > PLATEAU * chance and lowest > 0.8 * chance:
+        elif chance is not None and now > PLATEAU * chance and lowest > 0.8 * chance and self._is_due():
             steps = min(trainer.step, trainer.num_steps)
             plain = f"after {steps} steps the training loss is {now:.3f}, and guessing loses {chance:.3f}"
             if ratio * trainer.num_steps < STILL:
                 message = f"{plain}: a step moves the weights by {ratio:.1g} of their length, which leads nowhere"
                 yield Finding("lr-too-low", "error", message, evidence, "raise optim.lr")
+            elif _falls(losses[len(losses) // 2 :]):
+                return
             elif ratio > RESTLESS:
                 message = f"{plain}: a step moves the weights by {ratio:.1%} of their length"
                 yield Finding("lr-too-high", "warning", message, evidence, lower)
             else:
                 fix = "look at the findings of the pre-flight, train longer, or try another optim.lr"
                 yield Finding("not-learning", "warning", plain, evidence, fix)
+
+    def _is_due(self) -> bool:
+        """Whether something must have been learned by now: half of the steps behind the warm-up are done, or all."""
+        trainer = self._trainer
+        rise = warmup_steps(trainer.recipe.schedule, trainer.num_steps)
+        return trainer.over or 2 * (trainer.step - rise) >= trainer.num_steps - rise
 
 
 def _devices(trainer: Trainer) -> list[torch.device]:
@@ -293,6 +302,13 @@ def _windows(log: Sequence[Mapping[str, Any]]) -> list[float]:
         losses.append((summed - total) / (row["step"] - before))
         before, total = row["step"], summed
     return losses
+
+
+def _falls(losses: Sequence[float]) -> bool:
+    """Whether losses fall from first to last, beyond chance (Kendall, 1938)."""
+    from scipy.stats import kendalltau
+
+    return bool(kendalltau(range(len(losses)), losses, alternative="less").pvalue < 0.05)
 
 
 @torch.no_grad()

@@ -148,6 +148,8 @@ def test_python_says_the_same_words() -> None:
         given["model"], lambda o, t: -F.cross_entropy(o, t), given["train"], None, given["optimizer"]
     )
     assert found[0].check == "loss-sign"
+    with pytest.raises(BadInput, match=r"'epohcs', which is not known \(nearest: epochs\)"):
+        snowball.check(parts, epohcs=5)
 
 
 def test_the_fixture_fails_a_test_of_a_buggy_program(source: Path) -> None:
