@@ -129,11 +129,27 @@ def _made(op: str, *operands: tuple[str, list[int], list[int]]) -> Callable[[Mod
     return change
 
 
+def _squared(model: ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("s0", onnx.TensorProto.INT64, [1], [10**9]))
+    model.graph.node.extend(helper.make_node("Mul", [f"s{at}", f"s{at}"], [f"s{at + 1}"]) for at in range(40))
+
+
+def _text(model: ModelProto) -> None:
+    _made("ConstantOfShape", ("sides", [1], [1]))(model)
+    model.graph.node[-1].attribute.append(helper.make_attribute("value", "a"))
+    _made("Mul", ("y", [1], [0]), ("times", [1], [10**9]))(model)
+    del model.graph.initializer[-2]  # `y` is the text
+    model.graph.node[-1].output[0] = "long"
+
+
 BOMBS: dict[str, Callable[[ModelProto], None]] = {
     "a picture that grows": _tiled,
     "two gigabytes claimed": _sides(2**29),
     "a constant of gigabytes": _made("ConstantOfShape", ("n", [2], [2**20, 2**12])),
     "a range without end": _made("Range", ("from", [], [0]), ("to", [], [2**40]), ("by", [], [1])),
+    "a power without end": _made("Pow", ("base", [], [10]), ("exponent", [], [2**40])),
+    "squares of squares": _squared,
+    "a text without end": _text,
 }
 
 

@@ -32,6 +32,12 @@ def _divide(first: Any, second: Any) -> Any:
     return first / second if one.is_floating_point() else torch.div(first, second, rounding_mode="trunc")
 
 
+def _power(first: Any, second: Any) -> Any:
+    if isinstance(first, int) and isinstance(second, int) and abs(first) > 1 and second > 64:
+        raise ValueError(f"{first} to the power of {second}")
+    return first**second
+
+
 def _logical(function: Callable[[Any, Any], Any], on_tensors: Callable[..., Tensor]) -> Callable[..., Any]:
     return elementwise(lambda a, b: on_tensors(*_both(a, b)), function)
 
@@ -50,7 +56,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "Sub": elementwise(operator.sub),
     "Mul": elementwise(operator.mul),
     "Div": elementwise(_divide, _quotient),
-    "Pow": elementwise(operator.pow),
+    "Pow": elementwise(operator.pow, _power),
     "Equal": elementwise(operator.eq),
     "Less": elementwise(operator.lt),
     "LessOrEqual": elementwise(operator.le),

@@ -74,9 +74,7 @@ def _filled(shape: Sequence[Any], value: Any) -> Any:
     if prod(shape) > MAX_KNOWN or any(isinstance(side, torch.SymInt) for side in shape):
         kind = torch.bool if isinstance(value, bool) else torch.int64 if isinstance(value, int) else torch.float32
         return torch.full(tuple(shape), value, dtype=kind)
-    found = np.empty(tuple(shape), dtype=object)
-    found.fill(value)
-    return found
+    return as_known(np.full(tuple(shape), value, dtype=object))
 
 
 @register("Range")
