@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, helper
 
+from snowball.design.formats.onnx import Onnx
 from snowball.design.onnx import load_onnx
 from snowball.finding import BadInput
+from snowball.imported import ImportSection
 
 from .test_onnx_stories import write
 
@@ -48,6 +50,18 @@ def _node(op: str, inputs: list[str], outputs: list[str], domain: str = "") -> C
     return lambda model: model.graph.node.append(helper.make_node(op, inputs, outputs, domain=domain))
 
 
+def _bias(model: ModelProto) -> None:
+    at = next(at for at, tensor in enumerate(model.graph.initializer) if tensor.name == "b")
+    model.graph.initializer[at].CopyFrom(helper.make_tensor("b", onnx.TensorProto.FLOAT, [7], [0.0] * 7))
+
+
+def _computed_bias(model: ModelProto) -> None:
+    kernel = helper.make_tensor("tk", onnx.TensorProto.FLOAT, [3, 5, 1, 1], [0.0] * 15)
+    model.graph.initializer.append(kernel)
+    model.graph.node.append(helper.make_node("Neg", ["b"], ["nb"]))
+    model.graph.node.append(helper.make_node("ConvTranspose", ["x", "tk", "nb"], ["y"]))
+
+
 CHANGES: dict[str, Callable[[ModelProto], None]] = {
     "external data": _external,
     "graphs inside of graphs": _nested,
@@ -59,6 +73,8 @@ CHANGES: dict[str, Callable[[ModelProto], None]] = {
     "a circle": _node("Add", ["x", "y"], ["y"]),
     "a missing input": _node("Relu", ["nowhere"], ["y"]),
     "an output made twice": _node("Relu", ["x"], ["conv"]),
+    "a bias of another shape": _bias,
+    "a bias that is computed": _computed_bias,
 }
 
 
@@ -94,6 +110,25 @@ def _refused(path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value) and path.name in str(caught.value)
 
 
+def test_a_number_that_is_not_there_is_zero(sound: bytes, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(sound)
+    model.graph.node[1].CopyFrom(helper.make_node("LeakyRelu", ["conv"], ["relu"], alpha=0.25))
+    content = model.SerializeToString().replace(b"\x15\x00\x00\x80\x3e", b"\x12\x00\x7a\x01\x00")
+    (tmp_path / "net.onnx").write_bytes(content)
+    assert load_onnx(tmp_path / "net.onnx").graph.definition.nodes[1].attributes == {"alpha": 0}
+
+
+@pytest.mark.parametrize(("height", "labels"), [("Infinity", "[]"), ("12", "5")])
+def test_what_a_file_says_of_itself_may_be_anything(sound: bytes, tmp_path: Path, height: str, labels: str) -> None:
+    image = '{"image": {"state": {"height": ' + height + ', "width": 12, "channels": 3}}'
+    said = '{"schema": {"columns": ' + image + ', "label": {"state": {"labels": ' + labels + "}}}}"
+    model = onnx.load_model_from_string(sound)
+    model.metadata_props.add(key="snowball", value=said + ', "recipe": {"image": {}}}')
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    scores = Onnx.read([tmp_path / "net.onnx"], ImportSection(), {}).scores
+    assert scores is not None and not scores.labels
+
+
 INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "60"))
 
 
@@ -110,14 +145,6 @@ def test_a_damaged_file_is_read_or_refused(damage: list[tuple[float, int]], soun
         assert "\n" not in str(error)
 
 
-def _tiled(model: ModelProto) -> None:
-    """A kilobyte that makes gigabytes of one picture, and comes back to its size."""
-    times = helper.make_tensor("times", onnx.TensorProto.INT64, [4], [1, 1, 1_000, 1_000])
-    model.graph.initializer.append(times)
-    model.graph.node.insert(0, helper.make_node("Tile", ["x", "times"], ["large"]))
-    model.graph.node[1].input[0] = "large"
-
-
 def _made(op: str, *operands: tuple[str, list[int], list[int]]) -> Callable[[ModelProto], None]:
     """A node that makes whole numbers of constants: each name, sides, numbers."""
 
@@ -127,6 +154,24 @@ def _made(op: str, *operands: tuple[str, list[int], list[int]]) -> Callable[[Mod
         model.graph.node.append(helper.make_node(op, [name for name, _, _ in operands], ["y"]))
 
     return change
+
+
+def _first(op: str, second: list[int] | None = None, **attributes: object) -> Callable[[ModelProto], None]:
+    """A node before all others, with a second operand of these numbers."""
+
+    def change(model: ModelProto) -> None:
+        if second:
+            model.graph.initializer.append(helper.make_tensor("second", 7, [len(second)], second))
+        operands = ["x", "second"] if second else ["x"]
+        model.graph.node.insert(0, helper.make_node(op, operands, ["first"], **attributes))
+        model.graph.node[1].input[0] = "first"
+
+    return change
+
+
+def _padded(model: ModelProto) -> None:
+    said = {"pads": [4000, 4000, 4001, 4000], "strides": [4000, 4000]}
+    model.graph.node[0].attribute.extend(helper.make_attribute(key, value) for key, value in said.items())
 
 
 def _squared(model: ModelProto) -> None:
@@ -143,13 +188,16 @@ def _text(model: ModelProto) -> None:
 
 
 BOMBS: dict[str, Callable[[ModelProto], None]] = {
-    "a picture that grows": _tiled,
+    "a picture that grows": _first("Tile", [1, 1, 1_000, 1_000]),
     "two gigabytes claimed": _sides(2**29),
     "a constant of gigabytes": _made("ConstantOfShape", ("n", [2], [2**20, 2**12])),
     "a range without end": _made("Range", ("from", [], [0]), ("to", [], [2**40]), ("by", [], [1])),
     "a power without end": _made("Pow", ("base", [], [10]), ("exponent", [], [2**40])),
     "squares of squares": _squared,
     "a text without end": _text,
+    "a pooling with much around it": _first("MaxPool", kernel_shape=[2, 2], pads=[4000] * 4, strides=[4000, 4000]),
+    "a convolution with much around it": _padded,
+    "a channel that is not there": _first("Gather", [0, 1, 99], axis=1),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
+from ...finding import BadInput, Finding, brief
 from ...imported import Difference, Imported, ImportSection, Scores, per_channel
 from ..onnx.definition import Definition, Input, pruned, read_definition
 from ..onnx.file import OnnxFile, StoredTensor, read_onnx_file
@@ -130,12 +130,12 @@ def _own(file: OnnxFile) -> Mapping[str, Any]:
         labels = about["schema"]["columns"].get("label", {}).get("state", {}).get("labels")
         size = int(state["height"]), int(state["width"])
         short, cut = section.get("short_side"), bool(section.get("top") or section.get("bottom"))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
     if cut:
         raise BadInput(f"{file.source}: cuts rows off its pictures by itself: import the run that it was exported from")
     own = {"size": size if short is None else (int(short), int(short)), "channels": int(state["channels"])}
-    return {**own, "short_side": short, "labels": labels}
+    return {**own, "short_side": short, "labels": labels if isinstance(labels, list) else None}
 
 
 def _shapes(definition: Definition, own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -220,7 +220,10 @@ def _check_rows(network: nn.Module, picture: Sequence[int], source: str) -> None
     """Refuse a graph that answers several pictures at once otherwise than one by one."""
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randn(ROWS, *picture, generator=generator)
-    singles = torch.cat([network(pixels[row : row + 1]) for row in range(ROWS)])
+    try:
+        singles = torch.cat([network(pixels[row : row + 1]) for row in range(ROWS)])
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise BadInput(f"{source}: cannot answer a picture: {brief(error)}") from error
     try:
         together = network(pixels)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:

@@ -196,7 +196,7 @@ def _attribute(reader: Reader, start: int, end: int) -> tuple[str, Any]:
         elif kind == "i":
             values["i"] = signed(part.value)
         elif kind == "f":
-            values["f"] = _floats(reader, part)[-1]
+            values["f"] = sum(_floats(reader, part)[-1:])
         elif kind == "s":
             values["s"] = reader.text(part)
         elif kind == "t":

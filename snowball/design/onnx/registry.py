@@ -84,7 +84,9 @@ class Spec:
         return tuple(self.operands[number].shape)
 
     def take(self, number: int, name: str, change: Change | None = None) -> None:
-        """Operand `number` becomes the weight `name` of the module, after `change`."""
+        """Operand `number`, a weight of the file, becomes the weight `name` of the module, after `change`."""
+        if self.weight(number) is None:
+            raise self.node.wrong(f"operand {number} is computed, where a weight of the file is read")
         self.taken[number] = name, change
 
     def known(self, number: int) -> np.ndarray | None:
