@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...finding import BadInput, Finding
-from ...imported import Imported, ImportSection, Scores, per_channel
+from ...imported import Imported, ImportSection, Scores
 from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
 from ..keras.load import major
@@ -52,12 +52,12 @@ class Keras(Format):
     key = "keras"
     suffixes = frozenset((".keras", ".h5", ".hdf5"))
     usage = "model.keras"
+    for_pictures = staticmethod(for_pictures)
+    with_outputs = staticmethod(with_outputs)
 
     @classmethod
     def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
-        if len(files) != 1:
-            raise BadInput(f"{len(files)} files: snowball import {Keras.usage}")
-        (path,) = files
+        path = cls.one_file(files)
         archive = read_archive(path)
         model = parse_model(archive.config, path.name)
         inputs = _inputs(model, asked)
@@ -76,14 +76,6 @@ class Keras(Format):
         graph.allocate()
         graph.take_softmax_off()
         return KerasScores(graph, str(description["layout"]), single=bool(description["single"]))
-
-    @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
-        fitted = for_pictures(description, picture)
-        own = int(description["num_classes"])
-        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
 
 
 def _names(model: Model) -> Sequence[str]:
@@ -164,15 +156,14 @@ def _scores(
         "layout": layout,
         "single": single,
     }
-    mean = per_channel("mean", 0.0 if section.mean is None else section.mean, channels)
-    std = per_channel("std", 1.0 if section.std is None else section.std, channels)
+    mean, std = section.standardisation(channels)
     return Scores(
         KerasScores(graph, layout, single=single).eval(),
         description,
         (channels, height, width),
         2 if single else made[-1],
         mean,
-        [each / (section.scale or 1.0) for each in std],
+        std,
     ), last
 
 
@@ -180,7 +171,7 @@ def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
     """What the file does not say, and answers hang on."""
     found = []
     prepared = any(layer.type in PREPARING for layer in _every(model))
-    if section.mean is None and section.scale is None and section.std is None:
+    if not section.says_pixels():
         message = "pixels go in as 0..255, since neither mean=, scale= nor std= says otherwise"
         if prepared:
             found.append(Finding("pixels-assumed", "note", f"{message}; the network prepares them itself"))

@@ -7,8 +7,6 @@ weights of its module (`Spec.take`) are not handed over when the node runs; all 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +16,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ...finding import BadInput, nearest
+from ...registry import scan
 
 __all__ = ["Builder", "Node", "Spec", "op_builder", "register"]
 
@@ -159,9 +158,7 @@ def register(*ops: str) -> Callable[[Builder], Builder]:
 
 @cache
 def _known() -> Mapping[str, Builder]:
-    package = importlib.import_module(f"{__package__}.ops")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    list(scan(f"{__package__}.ops"))  # each registers its own
     return _BUILDERS
 
 
