@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...finding import BadInput, Finding
 from ...imported import Imported, ImportSection, LayerRow, Scores
-from ...transfer import Source, load_weights, named_alike, read_source
+from ...transfer import Source, load_weights, named_alike, read_source, timm_settings
 from ..image import ImageShape, image_body
 from ..torch_file import SUFFIXES
 from . import Format
@@ -71,13 +71,7 @@ class Weights(Format):
 
 def _known(name: str) -> tuple[Any, tuple[str, ...]]:
     """timm's settings for a network, and the names of its modules that answer. Raises BadInput."""
-    import timm  # 4 to 10 s to import: only for its own networks
-
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    if config is None:
-        from ...finding import nearest
-
-        raise BadInput(f"model={name}: timm {timm.__version__} has no such network{nearest(name, timm.list_models())}")
+    config = timm_settings(name, f"model={name}")
     if not config.classifier:
         raise BadInput(f"model={name}: no network of image classification")
     return config, (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier)
