@@ -176,6 +176,11 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
     "filters as text": (lambda: with_layer(2, filters="3"), "filters is 3"),
     "huge filters": (lambda: with_layer(2, filters=2**31 - 1), "weights of|makes"),
     "a huge kernel": (lambda: with_layer(2, kernel_size=[99999, 99999]), "kernel_size is"),
+    "a dilation that pads": (
+        lambda: with_layer(2, dilation_rate=9000, strides=2, padding="same"),
+        r"cannot take .* become 18",
+    ),
+    "many empty lists": (lambda: with_layer(1, scale=[[]] * 99_000), "scale has 0 numbers"),
     "a stride of 0": (lambda: with_layer(2, strides=0), "strides is 0"),
     "a shape bomb": (lambda: with_layer(0, batch_shape=[None, 2**30, 2**30, 3]), "for a row"),
     "a key that is not known": (lambda: with_layer(2, turbo=True), "turbo is True, which is not known"),
@@ -265,13 +270,36 @@ def test_a_hostile_h5_is_one_line(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_calls_are_counted_through_layers_that_wrap_others() -> None:
+    """70 calls of what makes 70 calls of what makes 70."""
+    inner: Any = {"class_name": "ReLU", "config": {"name": "r"}}
+    for _ in range(3):
+        wrapped = {"class_name": "TimeDistributed", "config": {"name": "w", "layer": inner}}
+        nodes = [[["x" if number == 0 else "t", max(0, number - 1), 0, {}]] for number in range(70)]
+        layers = [
+            {"class_name": "InputLayer", "config": {"name": "x"}, "inbound_nodes": []},
+            {"class_name": "TimeDistributed", "config": {"name": "t", "layer": wrapped}, "inbound_nodes": nodes},
+        ]
+        config = {"name": "m", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["t", 69, 0]]}
+        inner = {"class_name": "Functional", "config": config}
+    with pytest.raises(BadInput, match="calls of layers; 5,000 are possible"):
+        parse_model(inner, "bomb")
+
+
+def test_nothing_is_imported_from_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "h5py.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    assert read_archive(FILES / "classifier.keras").tensors
+
+
 def test_without_h5py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r"snowball\[keras\]"):
         read_archive(FILES / "classifier.keras")
 
 
-@pytest.mark.parametrize("name", ["a zip bomb", "a terabyte unwritten"])
+@pytest.mark.parametrize("name", ["a zip bomb", "a terabyte unwritten", "many empty lists"])
 def test_refusing_takes_little_time_and_memory(tmp_path: Path, name: str) -> None:
     """In a process of its own: 5 seconds, and 500 MB of this and of the reader's process beside torch's own."""
     path = tmp_path / "model.keras"

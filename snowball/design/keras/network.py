@@ -36,6 +36,8 @@ class KerasGraph(KerasModule):
         super().__init__()
         self.model = model
         self.layers: dict[str, KerasModule] = {}
+        self.shapes: list[Shape] = []
+        """Of the outputs, for inputs of the shapes that it was built for."""
         self._names: dict[str, str] = {}
         self._order: list[tuple[Layer, int]] = []
         self._done_with: list[list[Ref]] = []
@@ -194,6 +196,7 @@ class _GraphBuilder:
         for layer in model.layers:
             if layer.name not in graph.layers:
                 raise layer.wrong("is never called")
+        graph.shapes = [tuple(held[ref].shape) for ref in model.outputs]
         graph.settle(order)
         return graph
 

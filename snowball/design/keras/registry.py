@@ -63,9 +63,9 @@ class Spec:
         """A number, or a list of any depth of them."""
         pending, found = [self.said(name, default)], []
         while pending:
-            value = pending.pop(0)
+            value = pending.pop()
             if isinstance(value, list):
-                pending = [*value, *pending]
+                pending.extend(reversed(value))
             elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30:
                 found.append(float(value))
             else:
