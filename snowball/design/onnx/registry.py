@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ...finding import BadInput, nearest
 from ...registry import scan
+from .values import whole
 
 __all__ = ["Builder", "Node", "Spec", "op_builder", "register"]
 
@@ -107,6 +108,11 @@ class Spec:
         if not isinstance(values, list) or any(not isinstance(v, int) or not low <= v <= high for v in values):
             raise self.node.wrong(f"{name} is {_brief(values)}: whole numbers of {low} to {high} are possible")
         return list(values)
+
+    def listed(self, name: str, low: int = -MAX_INT) -> Callable[[Any], list[Any]]:
+        """The whole numbers of an attribute, or of the operand, if it is given, that later opsets have in its place."""
+        said = self.numbers(name, low)
+        return lambda operand: said if operand is None else whole(operand)
 
     def real(self, name: str, default: float) -> float:
         value = self.node.attributes.get(name, default)
