@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .finding import BadInput, Finding, nearest
+from .finding import BadInput, Finding, listed, nearest
 from .registry import kinds
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ __all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source", "
 
 BACKBONE = 0.9  # of a backbone's numbers that have to be loaded: less is a network of another make
 TIMM = "timm:"
-SHOWN = 5  # names of tensors in a message; the evidence has all
 
 
 @dataclass(frozen=True)
@@ -167,20 +166,14 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
     }
     share = sum(backbone[name] for name in loaded if name in backbone) / max(1, sum(backbone.values()))
     message = f"{source.name}: {share:.1%} of the backbone's numbers are loaded ({len(loaded)} tensors)"
-    message += _listed("; new", new) + _listed("; of another shape", sorted(mismatched))
     unused = sorted(theirs.keys() - set(renamed.values()))
-    message += _listed("; not taken up", unused)
+    for words, names in (("new", new), ("of another shape", sorted(mismatched)), ("not taken up", unused)):
+        message += f"; {words}: {listed(names)}" if names else ""
     evidence = {"share": share, "loaded": sorted(loaded), "new": new, "mismatched": mismatched, "unused": unused}
     if share < BACKBONE:
         fix = "name the network that these weights are of: model=NAME"
         return Finding("weights-missing", "error", message, evidence, fix)
     return Finding("weights-loaded", "note", message, evidence)
-
-
-def _listed(words: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    return f"{words}: {', '.join(names[:SHOWN])}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def named_alike(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, str]:

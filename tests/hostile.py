@@ -79,7 +79,7 @@ def damaged(data: st.DataObject, sound: bytes, piece: st.SearchStrategy[bytes]) 
     content = bytearray(sound)
     for _ in range(data.draw(st.integers(1, 5))):
         at = data.draw(st.integers(0, len(content) - 1))
-        how = data.draw(st.sampled_from(["flip", "byte", "cut", "insert", "over"]))
+        how = data.draw(st.sampled_from(["flip", "byte", "cut", "insert", "piece", "over"]))
         if how == "flip":
             content[at] ^= 1 << data.draw(st.integers(0, 7))
         elif how == "byte":

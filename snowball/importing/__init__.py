@@ -13,7 +13,7 @@ from torch import nn
 from ..collect.prepare import full_key
 from ..design.formats import choose_format
 from ..display import Display
-from ..finding import BadInput, Finding
+from ..finding import BadInput, Finding, shown_shape
 from ..imported import Difference, Imported, ImportSection, LayerRow
 from ..recipe import Recipe
 from ..registry import kinds, tasks
@@ -115,7 +115,7 @@ def _show_table(display: Display, rows: Sequence[LayerRow], differences: Sequenc
     apart = {difference.layer: f"{difference.relative:.1e}" for difference in differences}
     table = [("layer", "type", "makes", "parameters", "difference" if apart else "")]
     for row in rows:
-        shapes = ", ".join(" x ".join(map(str, shape)) or "one number" for shape in row.shapes)
+        shapes = ", ".join(map(shown_shape, row.shapes))
         table.append(
             (row.name, row.type, shapes, f"{row.parameters:,}" if row.parameters else "", apart.get(row.name, ""))
         )

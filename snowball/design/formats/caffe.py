@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
+from ...finding import BadInput, Finding, listed
 from ...imported import Difference, Imported, ImportSection, Scores, per_channel
 from ..caffe.definition import Definition, State, read_definition
 from ..caffe.network import CaffeGraph, pruned
@@ -246,6 +246,6 @@ def _unused(definition: Definition, weights: Mapping[str, Sequence[Blob]], path:
     unused = sorted(weights.keys() - {layer.name for layer in definition.layers})
     if not unused:
         return []
-    shown = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
-    message = f"{path.name} holds weights of {len(unused)} layers that {definition.source} does not name: {shown}"
+    message = f"{path.name} holds weights of {len(unused)} layers that {definition.source} does not name:"
+    message += f" {listed(unused)}"
     return [Finding("weights-unused", "note", message, {"layers": unused})]

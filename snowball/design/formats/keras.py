@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
+from ...finding import BadInput, Finding, listed
 from ...imported import Imported, ImportSection, Scores
 from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
@@ -189,6 +189,5 @@ def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
 def _unused(places: Sequence[str], path: Path) -> list[Finding]:
     if not places:
         return []
-    shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
-    message = f"{path.name} holds {len(places)} weights that no layer takes up: {shown}"
+    message = f"{path.name} holds {len(places)} weights that no layer takes up: {listed(places)}"
     return [Finding("weights-unused", "note", message, {"weights": list(places)})]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, brief
+from ...finding import BadInput, brief, shown_shape
 from ...imported import LayerRow
 from .definition import Definition
 from .file import StoredTensor
@@ -254,8 +254,8 @@ def _shown(operands: Iterable[Any]) -> str:
     def shown(value: Any) -> str:
         if value is None:
             return "nothing"
-        sides = " x ".join(map(str, value.shape)) or "one number"
-        return f"the constant {value.reshape(-1).tolist()[:8]}" if isinstance(value, np.ndarray) else sides
+        known = isinstance(value, np.ndarray)
+        return f"the constant {value.reshape(-1).tolist()[:8]}" if known else shown_shape(value.shape)
 
     return ", ".join(shown(value) for value in operands)[:300]
 
