@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, helper
 
+from snowball.design.formats import described, imported_network
 from snowball.design.formats.onnx import Onnx
 from snowball.design.onnx import load_onnx
 from snowball.imported import ImportSection
@@ -114,15 +115,27 @@ def test_a_number_that_is_not_there_is_zero(sound: bytes, tmp_path: Path) -> Non
     assert load_onnx(tmp_path / "net.onnx").graph.definition.nodes[1].attributes == {"alpha": 0}
 
 
-@pytest.mark.parametrize(("height", "labels"), [("Infinity", "[]"), ("12", "5")])
-def test_what_a_file_says_of_itself_may_be_anything(sound: bytes, tmp_path: Path, height: str, labels: str) -> None:
-    image = '{"image": {"state": {"height": ' + height + ', "width": 12, "channels": 3}}'
+@pytest.mark.parametrize(
+    ("height", "channels", "labels"), [("Infinity", "3", "[]"), ("12", "null", "[]"), ("12", "3", "5")]
+)
+def test_what_a_file_says_of_itself_may_be_anything(
+    sound: bytes, tmp_path: Path, height: str, channels: str, labels: str
+) -> None:
+    image = '{"image": {"state": {"height": ' + height + ', "width": 12, "channels": ' + channels + "}}"
     said = '{"schema": {"columns": ' + image + ', "label": {"state": {"labels": ' + labels + "}}}}"
     model = onnx.load_model_from_string(sound)
     model.metadata_props.add(key="snowball", value=said + ', "recipe": {"image": {}}}')
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     scores = Onnx.read([tmp_path / "net.onnx"], ImportSection(), {}).scores
     assert scores is not None and not scores.labels
+
+
+def test_tables_that_a_description_claims_are_counted(sound: bytes, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(sound)
+    scores = Onnx.read([tmp_path / "net.onnx"], ImportSection(), {}).scores
+    assert scores is not None
+    claimed = {**described(scores), "tables": {"t": [2**40]}}
+    refused(lambda: imported_network(claimed, scores.picture, scores.num_classes), "weights; .* are possible")
 
 
 INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "60"))

@@ -120,11 +120,11 @@ def _own(file: OnnxFile) -> Mapping[str, Any]:
         labels = about["schema"]["columns"].get("label", {}).get("state", {}).get("labels")
         size = int(state["height"]), int(state["width"])
         short, cut = section.get("short_side"), bool(section.get("top") or section.get("bottom"))
+        own = {"size": size if short is None else (int(short), int(short)), "channels": int(state["channels"])}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
     if cut:
         raise BadInput(f"{file.source}: cuts rows off its pictures by itself: import the run that it was exported from")
-    own = {"size": size if short is None else (int(short), int(short)), "channels": int(state["channels"])}
     return {**own, "short_side": short, "labels": labels if isinstance(labels, list) else None}
 
 
