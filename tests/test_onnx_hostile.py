@@ -61,6 +61,18 @@ def _computed_bias(model: ModelProto) -> None:
     model.graph.node.append(helper.make_node("ConvTranspose", ["x", "tk", "nb"], ["y"]))
 
 
+def _cubic(model: ModelProto) -> None:
+    model.graph.initializer.append(helper.make_tensor("scales", onnx.TensorProto.FLOAT, [4], [1.0, 1.0, 2.0, 2.0]))
+    said = {"mode": "cubic", "cubic_coeff_a": -0.5}
+    model.graph.node.append(helper.make_node("Resize", ["x", "", "scales"], ["y"], **said))
+
+
+def _axis(model: ModelProto) -> None:
+    numbers = {"starts": 0, "ends": 1, "axes": 7}
+    model.graph.initializer.extend(helper.make_tensor(key, 7, [1], [number]) for key, number in numbers.items())
+    model.graph.node.append(helper.make_node("Slice", ["x", *numbers], ["y"]))
+
+
 CHANGES: dict[str, Callable[[ModelProto], None]] = {
     "external data": _external,
     "graphs inside of graphs": _nested,
@@ -74,6 +86,8 @@ CHANGES: dict[str, Callable[[ModelProto], None]] = {
     "an output made twice": _node("Relu", ["x"], ["conv"]),
     "a bias of another shape": _bias,
     "a bias that is computed": _computed_bias,
+    "cubic weights that PyTorch has not": _cubic,
+    "an axis that is not there": _axis,
 }
 
 

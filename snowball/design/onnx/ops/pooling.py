@@ -101,6 +101,8 @@ def resize(spec: Spec) -> nn.Module:
     if dims not in _LINEAR or (mode == "cubic" and dims != 4):
         raise spec.node.wrong(f"{mode} over {dims} dimensions")
     antialias = spec.flag("antialias")
+    if mode == "cubic":
+        spec.only("cubic_coeff_a", -0.75, -0.5 if antialias else -0.75)  # PyTorch's own
     # PyTorch's wide windows leave out what lies beyond the border; its narrow ones repeat the border.
     spec.only("exclude_outside", 0, int(antialias))
     only_sides = spec.node.attributes.get("axes") == list(range(2, dims))

@@ -214,7 +214,7 @@ def slice_(spec: Spec) -> nn.Module:
         over = list(range(len(begins))) if over is None else over
         by = [1] * len(begins) if steps is None else whole(steps)
         for begin, stop, axis, step in zip(begins, stops, over, by, strict=True):
-            x = _cut(x, begin, stop, axis % len(x.shape), step)
+            x = _cut(x, begin, stop, spec.axis(axis, len(x.shape)), step)
         return x
 
     return Apply(run)
@@ -241,7 +241,8 @@ def gather(spec: Spec) -> nn.Module:
             return as_known(np.take(x, np.array(whole(places), dtype=np.int64).reshape(places.shape), axis))
         if is_known(x):
             x = torch.tensor(x.tolist(), device=places.device)
-        at, side = axis % x.dim(), x.shape[axis]
+        at = spec.axis(axis, x.dim())
+        side = x.shape[at]
         if is_known(places) and places.ndim == 0:
             return x.select(at, whole(places)[0])
         if is_known(places):
@@ -299,10 +300,11 @@ def pad(spec: Spec) -> nn.Module:
 
     def run(x: Any, pads: Any = None, value: Any = None, axes: Any = None) -> Any:
         given = listed(pads)
-        over = list(range(len(x.shape))) if axes is None else [axis % len(x.shape) for axis in whole(axes)]
+        dims = len(x.shape)
+        over = list(range(dims)) if axes is None else [spec.axis(axis, dims) for axis in whole(axes)]
         if len(given) != 2 * len(over):
             raise ValueError(f"{len(given)} pads for {len(over)} axes")
-        before, behind = [0] * len(x.shape), [0] * len(x.shape)
+        before, behind = [0] * dims, [0] * dims
         for number, axis in enumerate(over):
             before[axis], behind[axis] = given[number], given[len(over) + number]
         if is_known(x):
