@@ -236,8 +236,8 @@ def _run(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
     try:
         with torch.no_grad():
             outputs = _as_tuple(step(values))
-    except BadInput as error:
-        raise node.wrong(str(error)) from error
+    except BadInput:
+        raise
     except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, KeyError) as error:
         operands = [values[name] if name else None for name in node.inputs]
         raise node.wrong(f"cannot take {_shown(operands)}: {brief(error)}") from error

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ....finding import BadInput
 from ...apply import Apply
 from ..registry import Spec, register
 from ..values import as_known, as_tensor, bounded, elementwise, is_known, numbers_of
@@ -197,5 +196,5 @@ def _int(value: Any) -> Any:
     if isinstance(value, torch.SymInt | torch.SymFloat):
         return torch.sym_int(value)
     if not math.isfinite(value):
-        raise BadInput("a number that is not finite, as a whole one")
+        raise ValueError("a number that is not finite, as a whole one")
     return int(value)
