@@ -6,7 +6,7 @@ program read the same words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,9 @@ __all__ = [
     "Severity",
     "SnowballError",
     "brief",
+    "listed",
     "nearest",
+    "shown_shape",
     "verdict",
     "worst_first",
 ]
@@ -88,6 +90,25 @@ def brief(error: BaseException) -> str:
     'no such thing'
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def shown_shape(shape: Iterable[int]) -> str:
+    """The sides of a tensor.
+
+    >>> shown_shape((1, 3)), shown_shape(())
+    ('1 x 3', 'one number')
+    """
+    return " x ".join(map(str, shape)) or "one number"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from .finding import BadInput, Finding
 from .recipe import Section
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Difference", "ImportSection", "Imported", "LayerRow", "Scores", "per_channel", "relative_difference"]
 
@@ -34,6 +34,25 @@ class ImportSection(Section):
     check: str | None = None
     """Another implementation to compare every layer with: `opencv` for Caffe's files, `onnxruntime` for ONNX's."""
 
+    def says_pixels(self) -> bool:
+        """Whether anything is said of what is done to pixels."""
+        return (self.mean, self.scale, self.std) != (None, None, None)
+
+    def standardisation(
+        self, channels: int, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
+    ) -> tuple[list[float], list[float]]:
+        """What each channel is taken off and divided by; `mean` and `std` where nothing is said. Raises BadInput.
+
+        >>> ImportSection(mean="1,2,3", scale=0.5).standardisation(3)
+        ([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+        """
+        said = (("mean", self.mean, mean), ("std", self.std, std))
+        taken, divided = (
+            list(own) * (channels // len(own)) if asked is None else per_channel(key, asked, channels)
+            for key, asked, own in said
+        )
+        return taken, [value / (self.scale or 1.0) for value in divided]
+
 
 def per_channel(key: str, said: str | float, channels: int) -> list[float]:
     """`104,117,123`, or one number for all channels, as a number for each. Raises BadInput, naming the key.
@@ -45,8 +64,10 @@ def per_channel(key: str, said: str | float, channels: int) -> list[float]:
         numbers = [float(part) for part in str(said).split(",")]
     except ValueError:
         raise BadInput(f"{key}={said}: a number, or one a channel, e.g. 104,117,123, would be right") from None
-    if len(numbers) not in (1, channels) or not np.isfinite(numbers).all() or (key == "std" and min(numbers) <= 0):
+    if len(numbers) not in (1, channels):
         raise BadInput(f"{key}={said}: {len(numbers)} numbers for {channels} channels")
+    if not np.isfinite(numbers).all() or (key == "std" and min(numbers) <= 0):
+        raise BadInput(f"{key}={said}: finite numbers{' above 0' if key == 'std' else ''} would be right")
     return numbers * (channels // len(numbers))
 
 
@@ -109,6 +130,14 @@ class Scores:
     """Values of the recipe that follow from where the network comes from, such as the order of its channels."""
     labels: Sequence[str] | None = None
     """The names of the classes, where the files say them."""
+
+    def made_up_picture(self) -> Tensor:
+        """(1, C, H, W): a picture of random pixels, standardised as the network is given it."""
+        import torch
+
+        pixels = torch.randint(0, 256, (1, *self.picture), generator=torch.Generator().manual_seed(0)).float()
+        mean, std = (torch.tensor(value)[:, None, None] for value in (self.mean, self.std))
+        return (pixels - mean) / std
 
 
 @dataclass(frozen=True)

@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from .table import Table
     from .task import Task
 
-__all__ = ["choose_task", "kinds", "tasks"]
+__all__ = ["choose_task", "kinds", "scan", "tasks"]
 
 _KINDS: dict[str, type[Kind]] = {}
 _TASKS: dict[str, type[Task]] = {}
 
 
-def _scan(package: ModuleType) -> Iterator[ModuleType]:
-    for module in pkgutil.iter_modules(package.__path__):
+def scan(package: str) -> Iterator[ModuleType]:
+    """Every module of a package, but for those whose names begin with `_`."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if not module.name.startswith("_"):
-            yield importlib.import_module(f"{package.__name__}.{module.name}")
+            yield importlib.import_module(f"{package}.{module.name}")
 
 
 def kinds() -> dict[str, type[Kind]]:
     """Every kind by its key: the classes named in the files of `kinds/`."""
     if not _KINDS:
-        for module in _scan(importlib.import_module("snowball.kinds")):
+        for module in scan("snowball.kinds"):
             for value in vars(module).values():
                 if isinstance(value, type) and issubclass(value, Kind) and value.__module__ == module.__name__:
                     _KINDS[value.key] = value
@@ -42,7 +43,7 @@ def tasks() -> dict[str, type[Task]]:
     from .task import Task  # which looks up its kinds here
 
     if not _TASKS:
-        for module in _scan(importlib.import_module("snowball.tasks")):
+        for module in scan("snowball.tasks"):
             for value in vars(module).values():
                 if isinstance(value, type) and issubclass(value, Task) and value.__module__ == module.__name__:
                     _TASKS[value.name] = value

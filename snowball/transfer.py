@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .finding import BadInput, Finding
+from .finding import BadInput, Finding, listed, nearest
 from .registry import kinds
 
 if TYPE_CHECKING:
@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from .schema import Schema
     from .task import Task
 
-__all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source", "within"]
+__all__ = ["BACKBONE", "Source", "load_weights", "named_alike", "read_source", "timm_settings", "within"]
 
 BACKBONE = 0.9  # of a backbone's numbers that have to be loaded: less is a network of another make
 TIMM = "timm:"
-SHOWN = 5  # names of tensors in a message; the evidence has all
 
 
 @dataclass(frozen=True)
@@ -103,19 +102,24 @@ def _run_source(path: Path) -> Source:
     return Source(str(path), lambda: read_tensors(path / "model.safetensors")[0], values, states)
 
 
-def _timm_source(init: str) -> Source:
-    import timm  # 4 to 10 s to import: only for its own weights
+def timm_settings(name: str, asked: str) -> Any:
+    """timm's settings of one of its networks. Raises BadInput, which begins with what was `asked`."""
+    import timm  # 4 to 10 s to import: only for its own networks
 
-    name = init.removeprefix(TIMM)
-    if not timm.is_model(name):
-        from .finding import nearest
-
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None:
         close = nearest(name.partition(".")[0], timm.list_models())
-        raise BadInput(f"init={init}: timm {timm.__version__} has no such network{close}")
-    config = timm.get_pretrained_cfg(name)
-    assert config is not None  # of a model that it has
+        raise BadInput(f"{asked}: timm {timm.__version__} has no such network{close}")
+    return config
+
+
+def _timm_source(init: str) -> Source:
+    name = init.removeprefix(TIMM)
+    config = timm_settings(name, f"init={init}")
 
     def tensors() -> Mapping[str, Tensor]:
+        import timm
+
         try:
             return dict(timm.create_model(name, pretrained=True).state_dict())
         except Exception as error:  # whatever the hub's client raises without a network, or without such weights
@@ -151,15 +155,18 @@ def load_weights(model: nn.Module, head: Sequence[str], source: Source) -> Findi
     own, theirs = model.state_dict(), dict(source.tensors())
     renamed = named_alike(own, theirs)
     loaded = {name: theirs[other] for name, other in renamed.items() if theirs[other].shape == own[name].shape}
+    for name, value in loaded.items():
+        if value.is_floating_point() and bool(value.isnan().any()):
+            raise BadInput(f"{source.name}: {renamed[name]!r} holds what is no number: damaged?")
     model.load_state_dict(loaded, strict=False)
     mismatched = {name: [list(own[name].shape), list(theirs[renamed[name]].shape)] for name in renamed.keys() - loaded}
     new = sorted(own.keys() - renamed.keys())
     backbone = {name: value.numel() for name, value in own.items() if not within(name, head)}
     share = sum(backbone[name] for name in loaded if name in backbone) / max(1, sum(backbone.values()))
     message = f"{source.name}: {share:.1%} of the backbone's numbers are loaded ({len(loaded)} tensors)"
-    message += _listed("; new", new) + _listed("; of another shape", sorted(mismatched))
     unused = sorted(theirs.keys() - set(renamed.values()))
-    message += _listed("; not taken up", unused)
+    for words, names in (("new", new), ("of another shape", sorted(mismatched)), ("not taken up", unused)):
+        message += f"; {words}: {listed(names)}" if names else ""
     evidence = {"share": share, "loaded": sorted(loaded), "new": new, "mismatched": mismatched, "unused": unused}
     if share < BACKBONE:
         fix = "name the network that these weights are of: model=NAME"
@@ -174,12 +181,6 @@ def within(name: str, parts: Sequence[str]) -> bool:
     (True, False)
     """
     return any(name == part or name.startswith(f"{part}.") for part in parts)
-
-
-def _listed(words: str, names: list[str]) -> str:
-    if not names:
-        return ""
-    return f"{words}: {', '.join(names[:SHOWN])}" + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def named_alike(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, str]:

@@ -95,6 +95,8 @@ def test_a_file_for_training_says_what_it_does_to_pictures(snowball: Any, tmp_pa
     (answer,) = run.predict(pixels)
     assert answer["label"] == str(int(scores.argmax()))
     assert answer["confidence"] == pytest.approx(float(scores.softmax(1).max()), abs=1e-5)
+    Path("net.prototxt").write_text(TRAIN_VAL.replace("scale: 0.5", "scale: 0"))
+    assert "multiplies pixels with 0" in snowball("import", "net.prototxt", "net.caffemodel", code=2)["error"]
     Path("net.prototxt").write_text(TRAIN_VAL.replace("crop_size: 12", 'mean_file: "mean.binaryproto"'))
     assert "image.size=N" in snowball("import", "net.prototxt", "net.caffemodel", code=2)["error"]
     done = snowball("import", "net.prototxt", "net.caffemodel", "image.size=12", "-o", "other")
@@ -105,7 +107,7 @@ def test_a_mean_picture_is_taken_off_by_its_middle(snowball: Any, tmp_path: Path
     write(tmp_path)
     mean = np.random.Generator(np.random.Philox(3)).uniform(0, 255, (1, 3, 16, 12)).astype(np.float32)
     Path("mean.binaryproto").write_bytes(blob(mean, "legacy"))
-    snowball("import", "net.prototxt", "net.caffemodel", "mean.binaryproto", "scale=0.1", "-o", "run")
+    snowball("import", "net.prototxt", "net.caffemodel", "mean.binaryproto", "scale=0.2", "std=2", "-o", "run")
     pixels = picture(2)
     x = (pixels[:, :, ::-1].transpose(2, 0, 1) - mean[:, :, 2:14, 1:11]) * 0.1
     shares = api.load_caffe("net.prototxt", "net.caffemodel")(x)["prob"].detach()
@@ -127,6 +129,8 @@ def test_what_is_wrong_is_said_in_one_line(snowball: Any, tmp_path: Path) -> Non
         ((*files, "labels=two.txt"), "2 lines, the network answers with 4 classes"),
         ((*files, "mean=1,2"), "2 numbers for 3 channels"),
         ((*files, "check=tensorflow"), "for caffe it is one of opencv"),
+        ((*files, "std=0"), "std=0.0: finite numbers above 0"),
+        *(((*files, f"image.size={said}"), "image.size") for said in ("wide", "[3]", "1.5")),
         ((*files, "image.short_side=8"), "image.short_side=8: the network sees 12 x 10"),
         ((*files, "epcohs=3"), "epcohs"),
         ((files[1], files[1]), "files of the definition"),

@@ -54,6 +54,7 @@ def test_what_is_not_that_networks_is_refused_with_one_line(
     lacking = {name: value for name, value in held.items() if name != "layer2.0.conv1.weight"}
     save_file({**lacking, "other.weight": torch.zeros(2)}, tmp_path / "lacking.safetensors")
     save_file({"a.weight": torch.zeros(2)}, tmp_path / "few.safetensors")
+    save_file({**held, "fc.bias": torch.full_like(held["fc.bias"], torch.nan)}, tmp_path / "nan.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"\xff" * 64)
     size = "image.size=32"
     for words, code, said in (
@@ -61,6 +62,7 @@ def test_what_is_not_that_networks_is_refused_with_one_line(
         (("w.safetensors", "model=resnet10tt", size), 2, "nearest: resnet10t"),
         (("few.safetensors", f"model={NAME}", size), 2, "no matrix fc.weight"),
         (("bad.safetensors", f"model={NAME}", size), 2, "not a safetensors file"),
+        (("nan.safetensors", f"model={NAME}", size), 2, "'fc.bias' holds what is no number"),
         (("lacking.safetensors", f"model={NAME}", size), 1, "new: layer2.0.conv1.weight; not taken up: other.weight"),
     ):
         error = snowball("import", *words, "-o", f"none-{code}", code=code)["error"]

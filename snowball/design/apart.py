@@ -1,8 +1,6 @@
 """Files that a library of C or an unpickler parses, read in a process of their own.
 
-    python -m snowball.design.apart MODULE IN OUT SECONDS ROOM
-
-MODULE has a function `write(source, out)` that reads a file and leaves a safetensors file, or raises BadInput. The
+The module that reads has a function `write(source, out)`, which leaves a safetensors file, or raises BadInput. The
 process has no sockets, limited memory and limited time: what crashes or hangs there ends there.
 """
 
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read_apart"]
 
+# With the places to import from that this process has: `-m` would add the folder where the command runs, in which
+# somebody's network may lie beside somebody's h5py.py.
+START = "import sys; sys.path[:] = {path!r}; from {name} import main; sys.exit(main(*sys.argv[1:]))"
 WAIT = 5  # seconds on the clock for one of the processor: other programs may have the machine
 
 
@@ -34,7 +35,8 @@ def read_apart(module: str, path: Path, seconds: int, room: int) -> tuple[dict[s
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "tensors.safetensors"
-        command = [sys.executable, "-m", __name__, module, str(path), str(out), str(seconds), str(room)]
+        start = START.format(path=sys.path, name=__name__)
+        command = [sys.executable, "-P", "-c", start, module, str(path), str(out), str(seconds), str(room)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * WAIT)
         except subprocess.TimeoutExpired:
@@ -46,7 +48,8 @@ def read_apart(module: str, path: Path, seconds: int, room: int) -> tuple[dict[s
             return {name: held.get_tensor(name).clone() for name in held.keys()}, held.metadata() or {}  # noqa: SIM118
 
 
-def _main(module: str, source: Path, out: Path, seconds: int, room: int) -> int:
+def main(module: str, source: str, out: str, seconds: str, room: str) -> int:
+    """What the process does, from the words that it is started with; its exit code."""
     import resource
     import socket
 
@@ -55,16 +58,12 @@ def _main(module: str, source: Path, out: Path, seconds: int, room: int) -> int:
             raise PermissionError("no network here")
 
     socket.socket = Refused  # type: ignore[misc]
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (int(room), int(room)))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        import_module(module).write(source, out)
+        import_module(module).write(Path(source), Path(out))
     except (BadInput, OSError, MemoryError) as error:
         print(str(error) or type(error).__name__, file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])))

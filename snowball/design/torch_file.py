@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..finding import BadInput
+from ..finding import BadInput, brief
 from .apart import read_apart
 
 __all__ = ["SUFFIXES", "read_torch_file", "write"]
@@ -38,8 +38,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # hostile bytes make the unpickler raise nearly anything
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadInput(f"not a file of plain tensors ({reason[0][:200]}); save it as safetensors") from error
+        raise BadInput(f"not a file of plain tensors ({brief(error)[:200]}); save it as safetensors") from error
     for key in NESTED:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
             held = held[key]

@@ -13,10 +13,10 @@ from torch import nn
 from ..collect.prepare import full_key
 from ..design.formats import choose_format
 from ..display import Display
-from ..finding import BadInput, Finding
+from ..finding import BadInput, Finding, shown_shape
 from ..imported import Difference, Imported, ImportSection, LayerRow
 from ..recipe import Recipe
-from ..registry import tasks
+from ..registry import kinds, tasks
 from ..run import Run
 from ..schema import Schema
 from ..training.machine import environment
@@ -67,15 +67,20 @@ def _split_keys(asked: Mapping[str, Any]) -> tuple[ImportSection, dict[str, Any]
     own = {key: value for key, value in asked.items() if key.removeprefix("import.") in ImportSection.model_fields}
     rest = {key: value for key, value in asked.items() if key not in own}
     section = Recipe.build("", (ImportSection,), own)[ImportSection]
-    return section, {key if key.startswith("waive.") else full_key(key): value for key, value in rest.items()}
+    values = {key if key.startswith("waive.") else full_key(key): value for key, value in rest.items()}
+    for type_ in (type_ for kind in kinds().values() for type_ in kind.sections if type_.key == kind.key):
+        said = {key: value for key, value in values.items() if key.startswith(f"{type_.key}.")}
+        checked = Recipe.build("", (type_,), said)[type_]  # readers look at some before there is a recipe
+        values |= {key: getattr(checked, key.partition(".")[2]) for key in said}
+    return section, values
 
 
 def _adopt(imported: Imported, section: ImportSection, values: Mapping[str, Any]) -> tuple[Recipe, Schema, nn.Module]:
     """The first task that takes the network, as a recipe, a schema, and its model with the network's weights."""
     if imported.scores is not None:
-        labels = read_labels(section.labels, imported.scores.num_classes)
-        if section.labels is None and len(imported.scores.labels or ()) == imported.scores.num_classes:
-            labels = [str(label) for label in imported.scores.labels or ()]
+        labels, own = read_labels(section.labels, imported.scores.num_classes), imported.scores.labels
+        if section.labels is None and own and len(own) == imported.scores.num_classes:
+            labels = [str(label) for label in own]
         for task in tasks().values():
             adopted = task.adopt(imported.scores, values, labels)
             if adopted is None:
@@ -110,7 +115,7 @@ def _show_table(display: Display, rows: Sequence[LayerRow], differences: Sequenc
     apart = {difference.layer: f"{difference.relative:.1e}" for difference in differences}
     table = [("layer", "type", "makes", "parameters", "difference" if apart else "")]
     for row in rows:
-        shapes = ", ".join(" x ".join(map(str, shape)) or "one number" for shape in row.shapes)
+        shapes = ", ".join(map(shown_shape, row.shapes))
         table.append(
             (row.name, row.type, shapes, f"{row.parameters:,}" if row.parameters else "", apart.get(row.name, ""))
         )

@@ -13,7 +13,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, brief
+from ...finding import BadInput, brief, shown_shape
 from ...imported import LayerRow
 from .definition import Definition
 from .registry import Layer, Shape, Spec, layer_builder
@@ -177,7 +177,7 @@ def _input_shapes(definition: Definition, said: Mapping[str, Shape]) -> dict[str
                 f' give it, e.g. shapes={{"{name}": (1, 3, 224, 224)}}'
             )
         if not 0 < len(shape) <= MAX_DIMENSIONS or min(shape) < 1 or prod(shape) > MAX_BLOB:
-            raise BadInput(f"{definition.source}: input {name!r} is {_shown(shape)}")
+            raise BadInput(f"{definition.source}: input {name!r} is {shown_shape(shape)}")
         shapes[name] = tuple(shape)
     return shapes
 
@@ -211,7 +211,7 @@ def _build(layer: Layer, shapes: list[Shape]) -> tuple[nn.Module, list[Shape]]:
     except BadInput:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, KeyError) as error:
-        shown = ", ".join(_shown(shape) for shape in shapes)
+        shown = ", ".join(shown_shape(shape) for shape in shapes)
         raise layer.wrong(f"cannot take {shown}: {brief(error)}") from error
     tops = [tuple(top.shape) for top in (found if isinstance(found, tuple | list) else (found,))]
     if len(tops) != len(layer.tops):
@@ -220,7 +220,7 @@ def _build(layer: Layer, shapes: list[Shape]) -> tuple[nn.Module, list[Shape]]:
         raise layer.wrong(f"{len(layer.tops)} tops, {len(tops)} would be right")
     for shape in tops:
         if prod(shape) > MAX_BLOB or (prod(shape) == 0):
-            raise layer.wrong(f"makes {_shown(shape)} of {', '.join(_shown(bottom) for bottom in shapes)}")
+            raise layer.wrong(f"makes {shown_shape(shape)} of {', '.join(shown_shape(bottom) for bottom in shapes)}")
     return module, tops
 
 
@@ -228,8 +228,4 @@ def _check_weights(layer: Layer, module: nn.Module) -> None:
     if isinstance(module, Weighted):
         for shape in module.blob_shapes():
             if prod(shape) > MAX_WEIGHTS:
-                raise layer.wrong(f"weights of {_shown(shape)}; {MAX_WEIGHTS:,} numbers are possible")
-
-
-def _shown(shape: Iterable[int]) -> str:
-    return " x ".join(str(side) for side in shape) or "one number"
+                raise layer.wrong(f"weights of {shown_shape(shape)}; {MAX_WEIGHTS:,} numbers are possible")

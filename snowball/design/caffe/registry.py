@@ -6,8 +6,6 @@ meta device: nothing is allocated before the shapes of a whole network are known
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from ...finding import BadInput, nearest
+from ...registry import scan
 from .schema import DATA_LAYERS, messages
 
 __all__ = ["Builder", "Layer", "Shape", "Spec", "is_input", "layer_builder", "register"]
@@ -155,9 +154,7 @@ def register(*types: str, message: str = "") -> Callable[[Builder], Builder]:
 
 @cache
 def _known() -> Mapping[str, tuple[Builder, str]]:
-    package = importlib.import_module(f"{__package__}.layers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    list(scan(f"{__package__}.layers"))  # each registers its own
     return _BUILDERS
 
 

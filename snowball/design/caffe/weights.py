@@ -8,15 +8,13 @@ from pathlib import Path
 
 import torch
 
-from ...finding import BadInput, nearest
+from ...finding import BadInput, listed, nearest, shown_shape
 from .network import CaffeGraph
 from .registry import Layer
 from .weighted import Weighted
 from .wire import Blob, read_blob
 
 __all__ = ["load_weights", "read_mean"]
-
-NAMED = 5  # layers that an error lists
 
 
 def load_weights(graph: CaffeGraph, weights: Mapping[str, Sequence[Blob]], source: str) -> list[str]:
@@ -39,10 +37,9 @@ def load_weights(graph: CaffeGraph, weights: Mapping[str, Sequence[Blob]], sourc
             ]
         )
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise BadInput(
-            f"{source}: no weights for {', '.join(missing[:NAMED])}{more}{nearest(missing[0], weights)}: is it of"
-            f" another network than {graph.definition.source}?"
+            f"{source}: no weights for {listed(missing)}{nearest(missing[0], weights)}: is it of another network than"
+            f" {graph.definition.source}?"
         )
     return sorted(weights.keys() - {layer.name for layer in graph.definition.layers})
 
@@ -70,10 +67,9 @@ def _fitted(layer: Layer, number: int, blob: Blob, shape: tuple[int, ...], sourc
     wanted = _without_ones(shape) if blob.legacy else shape
     # A vector written as 1 x 1 x 1 x n in an old file, or as 1 x n in a converted one, is that vector.
     if said != wanted and not (prod(said) == prod(wanted) and _without_ones(said) == _without_ones(wanted)):
-        found, right = (" x ".join(map(str, one)) or "one number" for one in (blob.shape, shape))
         raise BadInput(
-            f"{source}: layer {layer.name!r}: blob {number} is {found}, {layer.source}, line {layer.line}, makes it"
-            f" {right}"
+            f"{source}: layer {layer.name!r}: blob {number} is {shown_shape(blob.shape)}, {layer.source}, line"
+            f" {layer.line}, makes it {shown_shape(shape)}"
         )
     value = torch.from_numpy(blob.array()).reshape(shape)
     if not bool(torch.isfinite(value).all()):

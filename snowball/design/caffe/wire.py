@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...finding import BadInput
+from ...finding import BadInput, shown_shape
 from ..protobuf import EIGHT_BYTES, FOUR_BYTES, Reader, open_reader, signed
 
 __all__ = ["MAX_NUMBERS", "Blob", "read_blob", "read_weights"]
@@ -126,9 +126,9 @@ def _blob(reader: Reader, start: int, end: int) -> Blob:
     if said is None and not is_legacy:
         shape = (len(numbers),)
     if any(size < 0 for size in shape) or prod(shape) > MAX_NUMBERS:
-        raise reader.wrong(start, f"a blob of shape {_shown(shape)}")
+        raise reader.wrong(start, f"a blob of shape {shown_shape(shape)}")
     if prod(shape) != len(numbers):
-        raise reader.wrong(start, f"a blob of shape {_shown(shape)} holds {len(numbers):,} numbers")
+        raise reader.wrong(start, f"a blob of shape {shown_shape(shape)} holds {len(numbers):,} numbers")
     return Blob(shape, numbers, said is None)
 
 
@@ -140,7 +140,3 @@ def _dimensions(reader: Reader, start: int, end: int) -> list[int]:
         if len(found) > MAX_DIMENSIONS:
             raise reader.wrong(start, f"a blob of more than {MAX_DIMENSIONS} dimensions")
     return found
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(size) for size in shape)

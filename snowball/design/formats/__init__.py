@@ -6,8 +6,6 @@ that again. Nothing in a file is executed: a reader builds from a list of layers
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,6 +16,7 @@ from torch import nn
 
 from ...finding import BadInput
 from ...imported import Difference, Imported, ImportSection, Scores
+from ...registry import scan
 
 __all__ = ["Format", "choose_format", "described", "formats", "imported_network"]
 
@@ -43,15 +42,25 @@ class Format(ABC):
     def network(cls, description: Mapping[str, Any]) -> nn.Module:
         """The network that was described, with weights to be loaded."""
 
-    @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
-        """The description of the same network for pictures (C, H, W) of another size, or other answers.
+    @staticmethod
+    @abstractmethod
+    def for_pictures(description: Mapping[str, Any], picture: Sequence[int]) -> Mapping[str, Any]:
+        """The description of the same network for pictures (C, H, W) of another size. Raises BadInput.
 
-        Its weights are those of before where the shapes still fit. Raises BadInput where there is no such network.
+        Its weights are those of before where the shapes still fit.
         """
-        raise BadInput(f"networks of {cls.key} are not fitted to other pictures or answers than they were made for")
+
+    @staticmethod
+    @abstractmethod
+    def with_outputs(description: Mapping[str, Any], old: int, new: int) -> Mapping[str, Any]:
+        """The description of the same network with a score for each of `new` classes, not `old`. Raises BadInput."""
+
+    @classmethod
+    def one_file(cls, files: Sequence[Path]) -> Path:
+        """The only file there is. Raises BadInput."""
+        if len(files) != 1:
+            raise BadInput(f"{len(files)} files: snowball import {cls.usage}")
+        return files[0]
 
     @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
@@ -63,8 +72,8 @@ class Format(ABC):
 def formats() -> dict[str, type[Format]]:
     """Every format by its key."""
     found = {}
-    for module in pkgutil.iter_modules(__path__):
-        for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+    for module in scan(__name__):
+        for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Format) and value is not Format:
                 found[value.key] = value
     return found
@@ -93,9 +102,12 @@ def imported_network(description: Mapping[str, Any], picture: tuple[int, int, in
     key = description.get("format")
     if key not in formats():
         raise BadInput(f"the run's network is of format {key!r}, not one of {', '.join(formats())}")
+    known = formats()[key]
     try:
-        if (tuple(description["picture"]), description["num_classes"]) != (picture, num_classes):
-            description = formats()[key].refit(description, picture, num_classes)
-        return formats()[key].network(description)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if tuple(description["picture"]) != picture:
+            description = known.for_pictures(description, picture)
+        if (own := int(description["num_classes"])) != num_classes:
+            description = known.with_outputs(description, own, num_classes)
+        return known.network(description)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadInput(f"schema.json: the description of the imported network is damaged ({error!r})") from error

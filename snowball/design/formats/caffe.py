@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
-from ...imported import Difference, Imported, ImportSection, Scores
+from ...finding import BadInput, Finding, listed
+from ...imported import Difference, Imported, ImportSection, Scores, per_channel
 from ..caffe.definition import Definition, State, read_definition
 from ..caffe.network import CaffeGraph, pruned
 from ..caffe.opencv import compare_with_opencv
@@ -56,6 +57,8 @@ class Caffe(Format):
     suffixes = frozenset((*DEFINITIONS, ".caffemodel", ".binaryproto"))
     usage = "deploy.prototxt net.caffemodel [mean.binaryproto]"
     checks: ClassVar[tuple[str, ...]] = ("opencv",)
+    for_pictures = staticmethod(for_pictures)
+    with_outputs = staticmethod(with_outputs)
 
     @classmethod
     def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
@@ -80,21 +83,10 @@ class Caffe(Format):
         return CaffeScores(graph, description["mean"])
 
     @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
-        fitted = for_pictures(description, picture)
-        own = int(description["num_classes"])
-        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
-
-    @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
         assert imported.scores is not None and isinstance(imported.scores.network, CaffeScores)
         network = imported.scores.network.eval()
-        generator = torch.Generator().manual_seed(0)
-        pixels = torch.randint(0, 256, (1, *imported.scores.picture), generator=generator).float()
-        mean, std = (torch.tensor(value)[:, None, None] for value in (imported.scores.mean, imported.scores.std))
-        image = (pixels - mean) / std - (network.mean if network._subtracts else 0)
+        image = imported.scores.made_up_picture() - (network.mean if network._subtracts else 0)
         path, weights_path, _ = _sort(files, ImportSection())
         (name,) = network.graph.inputs
         graph = CaffeGraph(read_definition(path, State()), {name: tuple(image.shape)})  # the softmax and all
@@ -196,10 +188,13 @@ def _scores(
     own.allocate()
     load_weights(own, weights, str(weights_path))
     scale = section.scale or float(part.transform.get("scale", 1.0))
+    if not 0 < scale < math.inf:
+        raise BadInput(f"{part.source}: multiplies pixels with {scale:g}: scale= says another")
+    std = [value / scale for value in per_channel("std", 1.0 if section.std is None else section.std, picture[0])]
     numbers, whole = _mean(part, section, mean_path, picture)
     network = CaffeScores(own, None if whole is None else picture)
     if whole is not None:
-        network.mean.copy_(whole * scale)
+        network.mean.copy_(whole / torch.tensor(std)[:, None, None])
     order = asked.get("image.order", "bgr" if picture[0] == 3 else "rgb")
     said = part.to_json() | {"inputs": {name: list(shape) for name, shape in inputs.items()}}
     description = {"format": Caffe.key, **said, "mean": None if whole is None else list(picture)}
@@ -210,7 +205,7 @@ def _scores(
         (picture[0], height, width),
         shape[1],
         numbers,
-        [1 / scale] * picture[0],
+        std,
         {"image.order": order},
     )
 
@@ -251,6 +246,6 @@ def _unused(definition: Definition, weights: Mapping[str, Sequence[Blob]], path:
     unused = sorted(weights.keys() - {layer.name for layer in definition.layers})
     if not unused:
         return []
-    shown = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
-    message = f"{path.name} holds weights of {len(unused)} layers that {definition.source} does not name: {shown}"
+    message = f"{path.name} holds weights of {len(unused)} layers that {definition.source} does not name:"
+    message += f" {listed(unused)}"
     return [Finding("weights-unused", "note", message, {"layers": unused})]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
-from ...imported import Imported, ImportSection, Scores, per_channel
+from ...finding import BadInput, Finding, listed
+from ...imported import Imported, ImportSection, Scores
 from ..keras.archive import Archive, read_archive
 from ..keras.definition import Layer, Model, parse_model
 from ..keras.load import major
@@ -52,12 +52,12 @@ class Keras(Format):
     key = "keras"
     suffixes = frozenset((".keras", ".h5", ".hdf5"))
     usage = "model.keras"
+    for_pictures = staticmethod(for_pictures)
+    with_outputs = staticmethod(with_outputs)
 
     @classmethod
     def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
-        if len(files) != 1:
-            raise BadInput(f"{len(files)} files: snowball import {Keras.usage}")
-        (path,) = files
+        path = cls.one_file(files)
         archive = read_archive(path)
         model = parse_model(archive.config, path.name)
         inputs = _inputs(model, asked)
@@ -76,14 +76,6 @@ class Keras(Format):
         graph.allocate()
         graph.take_softmax_off()
         return KerasScores(graph, str(description["layout"]), single=bool(description["single"]))
-
-    @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
-        fitted = for_pictures(description, picture)
-        own = int(description["num_classes"])
-        return fitted if num_classes == own else with_outputs(fitted, own, num_classes)
 
 
 def _names(model: Model) -> Sequence[str]:
@@ -150,8 +142,7 @@ def _scores(
     if channels not in (1, 3):
         return None, ""
     height, width = shape[2:] if layout == "first" else shape[1:3]
-    with torch.no_grad():
-        made = graph(torch.zeros(shape)).shape
+    (made,) = graph.shapes
     last = graph.take_softmax_off()
     single = last == "sigmoid" and made[-1] == 1
     if any(side != 1 for side in made[1:-1]) or not (single or (last in ("softmax", "linear") and made[-1] > 1)):
@@ -164,15 +155,14 @@ def _scores(
         "layout": layout,
         "single": single,
     }
-    mean = per_channel("mean", 0.0 if section.mean is None else section.mean, channels)
-    std = per_channel("std", 1.0 if section.std is None else section.std, channels)
+    mean, std = section.standardisation(channels)
     return Scores(
         KerasScores(graph, layout, single=single).eval(),
         description,
         (channels, height, width),
         2 if single else made[-1],
         mean,
-        [each / (section.scale or 1.0) for each in std],
+        std,
     ), last
 
 
@@ -180,7 +170,7 @@ def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
     """What the file does not say, and answers hang on."""
     found = []
     prepared = any(layer.type in PREPARING for layer in _every(model))
-    if section.mean is None and section.scale is None and section.std is None:
+    if not section.says_pixels():
         message = "pixels go in as 0..255, since neither mean=, scale= nor std= says otherwise"
         if prepared:
             found.append(Finding("pixels-assumed", "note", f"{message}; the network prepares them itself"))
@@ -199,6 +189,5 @@ def _assumed(model: Model, section: ImportSection, last: str) -> list[Finding]:
 def _unused(places: Sequence[str], path: Path) -> list[Finding]:
     if not places:
         return []
-    shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more" if len(places) > 5 else "")
-    message = f"{path.name} holds {len(places)} weights that no layer takes up: {shown}"
+    message = f"{path.name} holds {len(places)} weights that no layer takes up: {listed(places)}"
     return [Finding("weights-unused", "note", message, {"weights": list(places)})]

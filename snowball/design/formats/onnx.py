@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, Finding
-from ...imported import Difference, Imported, ImportSection, Scores, per_channel
+from ...finding import BadInput, Finding, brief
+from ...imported import Difference, Imported, ImportSection, Scores
 from ..onnx.definition import Definition, Input, pruned, read_definition
 from ..onnx.file import OnnxFile, StoredTensor, read_onnx_file
 from ..onnx.load import input_shapes
@@ -58,7 +58,7 @@ class Onnx(Format):
 
     @classmethod
     def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
-        path = _one(files)
+        path = cls.one_file(files)
         file = read_onnx_file(path)
         definition, stored = read_definition(file)
         own = _own(file)
@@ -76,27 +76,23 @@ class Onnx(Format):
         graph.allocate()
         return OnnxScores(graph, channels_last=bool(description["channels_last"]))
 
-    @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
+    @staticmethod
+    def for_pictures(description: Mapping[str, Any], picture: Sequence[int]) -> Mapping[str, Any]:
         definition = Definition.from_json(description)
-        if num_classes != description["num_classes"]:
-            definition = with_outputs(definition, int(description["num_classes"]), num_classes)
         ((name, one),) = definition.inputs.items()
         sides = _sides(picture, channels_last=bool(description["channels_last"]))
         definition = replace(definition, inputs={name: Input(one.type, (None, *sides))})
         return {**description, **definition.to_json()}
 
+    @staticmethod
+    def with_outputs(description: Mapping[str, Any], old: int, new: int) -> Mapping[str, Any]:
+        return {**description, **with_outputs(Definition.from_json(description), old, new).to_json()}
+
     @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
         assert imported.scores is not None and isinstance(imported.scores.network, OnnxScores)
-        channels, height, width = imported.scores.picture
-        generator = torch.Generator().manual_seed(0)
-        pixels = torch.randint(0, 256, (1, channels, height, width), generator=generator).float()
-        mean, std = (torch.tensor(value)[:, None, None] for value in (imported.scores.mean, imported.scores.std))
-        image = (pixels - mean) / std
-        path = _one(files)
+        image = imported.scores.made_up_picture()
+        path = cls.one_file(files)
         file = read_onnx_file(path)
         definition, stored = read_definition(file)
         ((name, one),) = definition.inputs.items()
@@ -109,14 +105,8 @@ class Onnx(Format):
         return compare_with_onnxruntime(path, graph.eval(), {name: image})
 
 
-def _one(files: Sequence[Path]) -> Path:
-    if len(files) != 1:
-        raise BadInput(f"{len(files)} files: snowball import {Onnx.usage}")
-    return files[0]
-
-
-def _sides(picture: tuple[int, int, int], *, channels_last: bool) -> tuple[int, int, int]:
-    return (*picture[1:], picture[0]) if channels_last else picture
+def _sides(picture: Sequence[int], *, channels_last: bool) -> tuple[int, ...]:
+    return (*picture[1:], picture[0]) if channels_last else tuple(picture)
 
 
 def _own(file: OnnxFile) -> Mapping[str, Any]:
@@ -130,12 +120,12 @@ def _own(file: OnnxFile) -> Mapping[str, Any]:
         labels = about["schema"]["columns"].get("label", {}).get("state", {}).get("labels")
         size = int(state["height"]), int(state["width"])
         short, cut = section.get("short_side"), bool(section.get("top") or section.get("bottom"))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        own = {"size": size if short is None else (int(short), int(short)), "channels": int(state["channels"])}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
     if cut:
         raise BadInput(f"{file.source}: cuts rows off its pictures by itself: import the run that it was exported from")
-    own = {"size": size if short is None else (int(short), int(short)), "channels": int(state["channels"])}
-    return {**own, "short_side": short, "labels": labels}
+    return {**own, "short_side": short, "labels": labels if isinstance(labels, list) else None}
 
 
 def _shapes(definition: Definition, own: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -207,11 +197,9 @@ def _scores(
     made.load(stored, definition.source)
     network = OnnxScores(made, channels_last=channels_last).eval()
     _check_rows(network, picture, definition.source)
-    mean = per_channel("mean", 0.0 if section.mean is None else section.mean, picture[0])
-    std = per_channel("std", 1.0 if section.std is None else section.std, picture[0])
+    mean, std = section.standardisation(picture[0])
     description = {"format": Onnx.key, **part.to_json(), "channels_last": channels_last}
     recipe = {"image.short_side": own["short_side"]} if own.get("short_side") else {}
-    std = [value / (section.scale or 1.0) for value in std]
     return Scores(network, description, picture, scores[1], mean, std, recipe, own.get("labels"))
 
 
@@ -220,7 +208,10 @@ def _check_rows(network: nn.Module, picture: Sequence[int], source: str) -> None
     """Refuse a graph that answers several pictures at once otherwise than one by one."""
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randn(ROWS, *picture, generator=generator)
-    singles = torch.cat([network(pixels[row : row + 1]) for row in range(ROWS)])
+    try:
+        singles = torch.cat([network(pixels[row : row + 1]) for row in range(ROWS)])
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise BadInput(f"{source}: cannot answer a picture: {brief(error)}") from error
     try:
         together = network(pixels)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -232,7 +223,7 @@ def _check_rows(network: nn.Module, picture: Sequence[int], source: str) -> None
 
 def _unsaid(section: ImportSection) -> list[Finding]:
     """Nothing in a file says how its pictures were prepared: with none said, answers may be wrong without a word."""
-    if section.mean is not None or section.std is not None or section.scale is not None:
+    if section.says_pixels():
         return []
     message = "pixels are given to the network as they are, 0 to 255: the file does not say how they were prepared"
     fix = "say it: mean=123.675,116.28,103.53 std=58.395,57.12,57.375 for most networks for ImageNet, or mean=0"

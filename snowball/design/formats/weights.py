@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ...finding import BadInput, Finding
-from ...imported import Imported, ImportSection, LayerRow, Scores, per_channel
-from ...transfer import Source, load_weights, named_alike, read_source
+from ...imported import Imported, ImportSection, LayerRow, Scores
+from ...transfer import Source, load_weights, named_alike, read_source, timm_settings
 from ..image import ImageShape, image_body
 from ..torch_file import SUFFIXES
 from . import Format
@@ -30,25 +30,25 @@ class Weights(Format):
 
     @classmethod
     def read(cls, files: Sequence[Path], section: ImportSection, asked: Mapping[str, Any]) -> Imported:
-        if len(files) != 1:
-            raise BadInput(f"{len(files)} files: snowball import {cls.usage}")
-        (path,) = files
+        path = cls.one_file(files)
         if "model.name" not in asked:
             raise BadInput(f"{path}: weights say nothing of their network: name it, as timm does: model=resnet18")
         name = str(asked["model.name"]).removeprefix(TIMM)
         config, heads = _known(name)
         channels, height, width = config.input_size
         size = asked.get("image.size", (height, width))
-        sides = (size, size) if isinstance(size, int) else tuple(size)
-        picture = int(asked.get("image.channels", channels)), int(sides[0]), int(sides[1])
+        height, width = (size, size) if isinstance(size, int) else size
+        if min(height, width) < 1:
+            raise BadInput(f"image.size={size}: sides of 1 and more are possible")
+        picture = asked.get("image.channels", channels), height, width
         tensors = dict(read_source(str(path)).tensors())
         description = {"format": cls.key, "name": name, "picture": list(picture)}
         first = cls.network({**description, "num_classes": config.num_classes})
         num_classes = _num_classes(first, heads, tensors, path)
         network = cls.network({**description, "num_classes": num_classes}).eval()
         found = load_weights(network, (), Source(path.name, lambda: tensors))
-        mean, std = (_said(section, key, getattr(config, key), picture[0]) for key in ("mean", "std"))
-        std = [value / (section.scale or 1.0) for value in std]
+        shares = (_per_channel(own, picture[0]) for own in (config.mean, config.std))
+        mean, std = section.standardisation(picture[0], *shares)
         scores = Scores(network, description, picture, num_classes, mean, std)
         findings = [_whole(found, path, name), *_assumed(section, name)]
         instead = f'timm.create_model("{name}")'
@@ -60,22 +60,18 @@ class Weights(Format):
         shape = ImageShape(channels, height, width, int(description["num_classes"]), 0.0)
         return image_body(f"{TIMM}{description['name']}", shape)
 
-    @classmethod
-    def refit(
-        cls, description: Mapping[str, Any], picture: tuple[int, int, int], num_classes: int
-    ) -> Mapping[str, Any]:
-        return {**description, "picture": list(picture), "num_classes": num_classes}
+    @staticmethod
+    def for_pictures(description: Mapping[str, Any], picture: Sequence[int]) -> Mapping[str, Any]:
+        return {**description, "picture": list(picture)}
+
+    @staticmethod
+    def with_outputs(description: Mapping[str, Any], old: int, new: int) -> Mapping[str, Any]:
+        return {**description, "num_classes": new}
 
 
 def _known(name: str) -> tuple[Any, tuple[str, ...]]:
     """timm's settings for a network, and the names of its modules that answer. Raises BadInput."""
-    import timm  # 4 to 10 s to import: only for its own networks
-
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-    if config is None:
-        from ...finding import nearest
-
-        raise BadInput(f"model={name}: timm {timm.__version__} has no such network{nearest(name, timm.list_models())}")
+    config = timm_settings(name, f"model={name}")
     if not config.classifier:
         raise BadInput(f"model={name}: no network of image classification")
     return config, (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier)
@@ -91,10 +87,8 @@ def _num_classes(network: nn.Module, heads: Sequence[str], tensors: Mapping[str,
     return int(tensors[weight].shape[0])
 
 
-def _said(section: ImportSection, key: str, own: Sequence[float], channels: int) -> list[float]:
-    said = getattr(section, key)
-    if said is not None:
-        return per_channel(key, said, channels)
+def _per_channel(own: Sequence[float], channels: int) -> list[float]:
+    """timm's shares of each channel, in 0..255."""
     shares = list(own) if len(own) == channels else [sum(own) / len(own)] * channels
     return [round(255 * share, 3) for share in shares]
 
@@ -108,7 +102,7 @@ def _whole(found: Finding, path: Path, name: str) -> Finding:
 
 
 def _assumed(section: ImportSection, name: str) -> list[Finding]:
-    if section.mean is not None or section.std is not None or section.scale is not None:
+    if section.says_pixels():
         return []
     message = f"pixels are prepared as timm prepares them for {name}, since neither mean= nor std= says otherwise"
     return [Finding("pixels-assumed", "note", message)]
@@ -123,11 +117,10 @@ def _rows(network: nn.Module, picture: Sequence[int]) -> list[LayerRow]:
         shapes = tuple(tuple(one.shape) for one in (made if isinstance(made, tuple) else (made,)) if one is not None)
         rows.append(LayerRow(name, type(module).__name__, shapes, sum(p.numel() for p in module.parameters())))
 
-    leaves = [(name, module) for name, module in network.named_modules() if list(module.parameters(recurse=False))]
     hooks = [
         module.register_forward_hook(lambda module, _, made, name=name: note(name, module, made))
-        for name, module in leaves
-        if not list(module.children())
+        for name, module in network.named_modules()
+        if list(module.parameters(recurse=False)) and not list(module.children())
     ]
     try:
         network(torch.zeros(1, *picture))

@@ -72,6 +72,11 @@ class Layer:
     def wrong(self, what: str) -> BadInput:
         return BadInput(f"{self.where}: {what}")
 
+    def count_calls(self) -> int:
+        """How many calls of layers one call takes."""
+        own = self.model.count_calls() if self.model else 1
+        return own + sum(part.count_calls() for part in self.parts.values())
+
 
 @dataclass(frozen=True)
 class Model:
@@ -87,12 +92,7 @@ class Model:
 
     def count_calls(self) -> int:
         """How many calls of layers one pass through takes."""
-        total = 0
-        for layer in self.layers:
-            inner = layer.model.count_calls() if layer.model else 1
-            inner += sum(part.model.count_calls() if part.model else 1 for part in layer.parts.values())
-            total += len(layer.calls) * inner
-        return total
+        return sum(len(layer.calls) * layer.count_calls() for layer in self.layers)
 
 
 def parse_model(config: Any, source: str) -> Model:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, brief
+from ...finding import BadInput, brief, shown_shape
 from ...imported import LayerRow
 from .activations import LINEAR, SIGMOID, SOFTMAX
 from .definition import INPUT, Call, Layer, Model, Ref
@@ -36,6 +36,8 @@ class KerasGraph(KerasModule):
         super().__init__()
         self.model = model
         self.layers: dict[str, KerasModule] = {}
+        self.shapes: list[Shape] = []
+        """Of the outputs, for inputs of the shapes that it was built for."""
         self._names: dict[str, str] = {}
         self._order: list[tuple[Layer, int]] = []
         self._done_with: list[list[Ref]] = []
@@ -151,7 +153,7 @@ def input_shapes(model: Model, said: Mapping[str, Sequence[int]]) -> dict[str, S
     for name in names:
         sides = tuple(int(UNSAID if side is None else side) for side in (said.get(name) or own[name])[1:])
         if any(side < 1 for side in sides) or prod(sides) > MAX_NUMBERS or len(sides) >= MAX_AXES:
-            raise BadInput(f"{model.layers[0].source}: input {name!r} of {_shown(sides)[:80]} for a row")
+            raise BadInput(f"{model.layers[0].source}: input {name!r} of {shown_shape(sides)[:80]} for a row")
         found[name] = (1, *sides)
     return found
 
@@ -194,6 +196,7 @@ class _GraphBuilder:
         for layer in model.layers:
             if layer.name not in graph.layers:
                 raise layer.wrong("is never called")
+        graph.shapes = [tuple(held[ref].shape) for ref in model.outputs]
         graph.settle(order)
         return graph
 
@@ -235,7 +238,7 @@ class _GraphBuilder:
         module.trains = layer.config.get("trainable", True) is not False
         for variable in module.variables:
             if prod(variable.shape) > MAX_WEIGHTS:
-                raise layer.wrong(f"weights of {_shown(variable.shape)}; {MAX_WEIGHTS:,} numbers are possible")
+                raise layer.wrong(f"weights of {shown_shape(variable.shape)}; {MAX_WEIGHTS:,} numbers are possible")
         self.weights += sum(part.num_weights() for part in (module, *(inner for _, inner in module.parts())))
         if self.weights > MAX_WEIGHTS:
             raise layer.wrong(f"{self.weights:,} weights up to here; {MAX_WEIGHTS:,} are possible")
@@ -248,11 +251,11 @@ class _GraphBuilder:
         except BadInput:
             raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            shown = ", ".join(map(_shown, shapes))
+            shown = ", ".join(map(shown_shape, shapes))
             raise layer.wrong(f"cannot take {shown}: {brief(error)}") from error
         for one in made:
             if isinstance(one, Tensor) and not 0 < one.numel() <= MAX_NUMBERS:
-                raise layer.wrong(f"makes {_shown(one.shape)} of {', '.join(map(_shown, shapes))}")
+                raise layer.wrong(f"makes {shown_shape(one.shape)} of {', '.join(map(shown_shape, shapes))}")
         return made
 
 
@@ -299,7 +302,3 @@ def _snake(name: str) -> str:
     """
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def _shown(shape: Sequence[int]) -> str:
-    return " x ".join(str(side) for side in shape) or "one number"

@@ -7,14 +7,13 @@ of what the layer answers: a layer that ignores what it was told answers wrongly
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from ...finding import nearest
+from ...registry import scan
 from .definition import Layer
 from .weighted import KerasModule, Shape
 
@@ -64,9 +63,9 @@ class Spec:
         """A number, or a list of any depth of them."""
         pending, found = [self.said(name, default)], []
         while pending:
-            value = pending.pop(0)
+            value = pending.pop()
             if isinstance(value, list):
-                pending = [*value, *pending]
+                pending.extend(reversed(value))
             elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30:
                 found.append(float(value))
             else:
@@ -178,9 +177,7 @@ def register(*types: str, options: tuple[str, ...] = ()) -> Callable[[Builder], 
 
 @cache
 def _known() -> Mapping[str, Builder]:
-    package = importlib.import_module(f"{__package__}.layers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    list(scan(f"{__package__}.layers"))  # each registers its own
     return _BUILDERS
 
 

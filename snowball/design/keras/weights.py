@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from ...finding import BadInput
+from ...finding import BadInput, listed, shown_shape
 from .archive import Archive
 from .network import KerasGraph
 from .weighted import KerasModule, Variable
 
 __all__ = ["load_weights"]
 
-NAMED = 5  # places that an error lists
 UNREAD = ("seed_generator", "random_generator")  # states of random numbers, which belong to training
 
 
@@ -26,8 +25,7 @@ def load_weights(graph: KerasGraph, archive: Archive, source: str) -> list[str]:
     pairs = list(_by_place(graph, "")) if archive.layers is None else list(_by_order(graph, archive.layers, source))
     missing = [place for _, _, place in pairs if place not in archive.tensors]
     if missing:
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        raise BadInput(f"{source}: no weights at {', '.join(missing[:NAMED])}{more}")
+        raise BadInput(f"{source}: no weights at {listed(missing)}")
     for _, variable, place in pairs:
         _check(variable, archive.tensors[place], place, source)
     graph.allocate()
@@ -75,7 +73,7 @@ def _flat(module: KerasModule, trains: bool, wanted: bool) -> Iterator[tuple[Ker
 
 def _check(variable: Variable, value: Tensor, place: str, source: str) -> None:
     if tuple(value.shape) != variable.shape:
-        found, right = (" x ".join(map(str, shape)) or "one number" for shape in (value.shape, variable.shape))
+        found, right = map(shown_shape, (value.shape, variable.shape))
         raise BadInput(f"{source}: {place} ({variable.name}) is {found}, the layer makes it {right}")
     if not bool(torch.isfinite(value).all()):
         raise BadInput(f"{source}: {place} ({variable.name}) holds what is no finite number: damaged?")

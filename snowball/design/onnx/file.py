@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...finding import BadInput
+from ...finding import BadInput, shown_shape
 from ..protobuf import BYTES, EIGHT_BYTES, FOUR_BYTES, VARINT, Field, Reader, open_reader, signed
 
 __all__ = ["FLOATS", "OnnxFile", "RawNode", "StoredTensor", "read_onnx_file"]
@@ -196,7 +196,7 @@ def _attribute(reader: Reader, start: int, end: int) -> tuple[str, Any]:
         elif kind == "i":
             values["i"] = signed(part.value)
         elif kind == "f":
-            values["f"] = _floats(reader, part)[-1]
+            values["f"] = sum(_floats(reader, part)[-1:])
         elif kind == "s":
             values["s"] = reader.text(part)
         elif kind == "t":
@@ -266,7 +266,7 @@ def _tensor(reader: Reader, start: int, end: int) -> StoredTensor:
     else:
         numbers = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if prod(shape) != len(numbers):
-        raise reader.wrong(start, f"tensor {name!r} of shape {_shown(shape)} holds {len(numbers):,} numbers")
+        raise reader.wrong(start, f"tensor {name!r} of shape {shown_shape(shape)} holds {len(numbers):,} numbers")
     return StoredTensor(name, shape, type_, numbers)
 
 
@@ -293,7 +293,7 @@ def _checked_shape(reader: Reader, start: int, name: str, dims: list[int]) -> tu
     if len(dims) > MAX_DIMENSIONS:
         raise reader.wrong(start, f"tensor {name!r} has more than {MAX_DIMENSIONS} dimensions")
     if any(side < 0 for side in dims) or prod(dims) > MAX_NUMBERS:
-        raise reader.wrong(start, f"tensor {name!r} is of shape {_shown(dims)}")
+        raise reader.wrong(start, f"tensor {name!r} is of shape {shown_shape(dims)}")
     return tuple(dims)
 
 
@@ -329,7 +329,3 @@ def _sides(reader: Reader, start: int, end: int) -> tuple[int | None, ...]:
         if len(sides) > MAX_DIMENSIONS:
             raise reader.wrong(start, f"more than {MAX_DIMENSIONS} dimensions")
     return tuple(sides)
-
-
-def _shown(shape: Any) -> str:
-    return " x ".join(str(side) for side in shape) or "one number"

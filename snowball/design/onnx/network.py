@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...finding import BadInput, brief
+from ...finding import BadInput, brief, shown_shape
 from ...imported import LayerRow
 from .definition import Definition
 from .file import StoredTensor
@@ -24,7 +24,7 @@ from .values import MAX_KNOWN, is_known
 __all__ = ["OnnxGraph", "Step"]
 
 MAX_TENSOR = 2**29  # numbers in one value
-MAX_WEIGHTS = 2**29  # numbers in all weights, 2 GiB: what a file can hold
+MAX_WEIGHTS = 2**29  # numbers in all weights and tables, 2 GiB of float32: what a file can hold
 MAX_DIMENSIONS = 16
 MATRICES = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU"))
 
@@ -186,7 +186,11 @@ class OnnxGraph(nn.Module):
             held = step.state_dict()
             for number, name, change in step.weights():
                 value = _numbers(stored[step.node.inputs[number]], source)
-                held[name].copy_(value if change is None else change(value))
+                value = value if change is None else change(value)
+                if value.shape != held[name].shape:
+                    found, right = (tuple(one.shape) for one in (value, held[name]))
+                    raise step.node.wrong(f"its operand {number} is {found}, {right} would be right")
+                held[name].copy_(value)
         for number, name in enumerate(self.definition.tables):
             self.get_buffer(f"table{number}").copy_(_numbers(stored[name], source))
 
@@ -232,8 +236,8 @@ def _run(step: Step, values: Mapping[str, Any]) -> tuple[Any, ...]:
     try:
         with torch.no_grad():
             outputs = _as_tuple(step(values))
-    except BadInput as error:
-        raise node.wrong(str(error)) from error
+    except BadInput:
+        raise
     except (RuntimeError, ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError, KeyError) as error:
         operands = [values[name] if name else None for name in node.inputs]
         raise node.wrong(f"cannot take {_shown(operands)}: {brief(error)}") from error
@@ -250,8 +254,8 @@ def _shown(operands: Iterable[Any]) -> str:
     def shown(value: Any) -> str:
         if value is None:
             return "nothing"
-        sides = " x ".join(map(str, value.shape)) or "one number"
-        return f"the constant {value.reshape(-1).tolist()[:8]}" if isinstance(value, np.ndarray) else sides
+        known = isinstance(value, np.ndarray)
+        return f"the constant {value.reshape(-1).tolist()[:8]}" if known else shown_shape(value.shape)
 
     return ", ".join(shown(value) for value in operands)[:300]
 
@@ -260,7 +264,7 @@ def _check_sizes(definition: Definition, inputs: Mapping[str, Sequence[int]]) ->
     for name, shape in inputs.items():
         if len(shape) > MAX_DIMENSIONS or any(side < 1 for side in shape) or prod(shape) > MAX_TENSOR:
             raise BadInput(f"{definition.source}: input {name[:100]!r} is {' x '.join(map(str, shape))}")
-    count = sum(prod(shape) for shape in definition.weights.values())
+    count = sum(prod(shape) for shape in (*definition.weights.values(), *definition.tables.values()))
     if count > MAX_WEIGHTS:
         raise BadInput(f"{definition.source}: {count:,} weights; {MAX_WEIGHTS:,} are possible")
 

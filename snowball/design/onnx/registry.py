@@ -7,8 +7,6 @@ weights of its module (`Spec.take`) are not handed over when the node runs; all 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +16,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from ...finding import BadInput, nearest
+from ...registry import scan
+from .values import whole
 
 __all__ = ["Builder", "Node", "Spec", "op_builder", "register"]
 
@@ -84,7 +84,9 @@ class Spec:
         return tuple(self.operands[number].shape)
 
     def take(self, number: int, name: str, change: Change | None = None) -> None:
-        """Operand `number` becomes the weight `name` of the module, after `change`."""
+        """Operand `number`, a weight of the file, becomes the weight `name` of the module, after `change`."""
+        if self.weight(number) is None:
+            raise self.node.wrong(f"operand {number} is computed, where a weight of the file is read")
         self.taken[number] = name, change
 
     def known(self, number: int) -> np.ndarray | None:
@@ -106,6 +108,11 @@ class Spec:
         if not isinstance(values, list) or any(not isinstance(v, int) or not low <= v <= high for v in values):
             raise self.node.wrong(f"{name} is {_brief(values)}: whole numbers of {low} to {high} are possible")
         return list(values)
+
+    def listed(self, name: str, low: int = -MAX_INT) -> Callable[[Any], list[Any]]:
+        """The whole numbers of an attribute, or of the operand, if it is given, that later opsets have in its place."""
+        said = self.numbers(name, low)
+        return lambda operand: said if operand is None else whole(operand)
 
     def real(self, name: str, default: float) -> float:
         value = self.node.attributes.get(name, default)
@@ -157,9 +164,7 @@ def register(*ops: str) -> Callable[[Builder], Builder]:
 
 @cache
 def _known() -> Mapping[str, Builder]:
-    package = importlib.import_module(f"{__package__}.ops")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    list(scan(f"{__package__}.ops"))  # each registers its own
     return _BUILDERS
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 __all__ = ["MAX_KNOWN", "as_known", "as_tensor", "bounded", "elementwise", "is_known", "numbers_of", "whole"]
 
 MAX_KNOWN = 4_096  # numbers of a known value: larger ones are tensors
+NUMBERS = (int, float, torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
 def is_known(value: Any) -> bool:
@@ -26,12 +27,18 @@ def is_known(value: Any) -> bool:
 def as_known(values: Any) -> np.ndarray:
     """An array of objects: a number, a sequence, or an array of any type.
 
+    What is no number is refused, and whole ones beyond 64 bits: squared a few dozen times, Python's fill the memory.
+
     >>> as_known([1, 2]).tolist(), as_known(3).shape
     ([1, 2], ())
     """
-    if isinstance(values, np.ndarray):
-        return values if values.dtype == object else np.array(values.tolist(), dtype=object).reshape(values.shape)
-    return np.array(values, dtype=object)
+    found = np.array(values.tolist() if isinstance(values, np.ndarray) else values, dtype=object)
+    found = found.reshape(values.shape) if isinstance(values, np.ndarray) else found
+    for number in found.reshape(-1):
+        if not isinstance(number, NUMBERS) or (isinstance(number, int) and not -(2**63) <= number < 2**64):
+            shown = "a whole number beyond 64 bits" if isinstance(number, int) else f"a {type(number).__name__}"
+            raise ValueError(f"{shown}, where a number is to be known before a run")
+    return found
 
 
 def bounded(shape: Sequence[Any]) -> None:

@@ -17,10 +17,21 @@ from ..activations import read_activation
 from ..registry import Spec, register
 from ..weighted import KerasModule, Shape, Variable
 
-__all__ = ["ChannelsFirst", "convolution", "depthwise", "pad_sides", "same_padding", "separable", "transposed"]
+__all__ = [
+    "ChannelsFirst",
+    "convolution",
+    "depthwise",
+    "num_sides",
+    "pad_sides",
+    "same_padding",
+    "separable",
+    "transposed",
+]
 
 CONVOLVE: Sequence[Any] = (F.conv1d, F.conv2d, F.conv3d)
 TRANSPOSED: Sequence[Any] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+
+MAX_PADDING = 2**26  # numbers that are put around one picture, or cut off
 
 
 def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
@@ -34,9 +45,12 @@ def same_padding(side: int, window: int, stride: int) -> tuple[int, int]:
 
 
 def pad_sides(x: Tensor, pairs: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """Pad the last axes, (before, after) for each in their order; negative ones cut off."""
+    """Pad the sides of (N, C, sides...), (before, after) for each in their order; negative ones cut off."""
     if not any(side for pair in pairs for side in pair):
         return x
+    sides = [side + sum(pair) for side, pair in zip(x.shape[2:], pairs, strict=True)]
+    if x.shape[1] * abs(prod(sides) - prod(x.shape[2:])) > MAX_PADDING:
+        raise ValueError(f"{' x '.join(map(str, x.shape[2:]))} become {' x '.join(map(str, sides))}")
     return F.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)
 
 
@@ -101,6 +115,9 @@ class _Convolution(ChannelsFirst):
         found: Tensor = CONVOLVE[self._dims - 1](x, kernel, bias, self._stride, padding, self._dilation, self._groups)
         return found
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(super().forward(x))
+
 
 class _Plain(_Convolution):
     def __init__(self, spec: Spec, dims: int) -> None:
@@ -114,9 +131,6 @@ class _Plain(_Convolution):
 
     def inner(self, x: Tensor) -> Tensor:
         return self._convolve(x, self.kernel, self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(super().forward(x))
 
 
 class _Depthwise(_Convolution):
@@ -147,9 +161,6 @@ class _Depthwise(_Convolution):
             self._convolve(x, self.depthwise_kernel, None), self.pointwise_kernel, self.bias
         )
         return found
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(super().forward(x))
 
 
 class _Transposed(_Convolution):
@@ -185,16 +196,13 @@ class _Transposed(_Convolution):
         found = pad_sides(whole, [self._cut(side, axis) for axis, side in enumerate(x.shape[2:])])
         return found if self.bias is None else found + self.bias.view(-1, *(1,) * self._dims)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(super().forward(x))
-
 
 def _out_first(dims: int) -> Shape:
     """Keras's (sides..., in, out) to PyTorch's (out, in, sides...)."""
     return (dims + 1, dims, *range(dims))
 
 
-def _dims(spec: Spec) -> int:
+def num_sides(spec: Spec) -> int:
     """Conv2D -> 2."""
     return int(next(letter for letter in spec.layer.type if letter.isdigit()))
 
@@ -202,22 +210,22 @@ def _dims(spec: Spec) -> int:
 @register("Conv1D", "Conv2D", "Conv3D")
 def convolution(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, sides..., filters)."""
-    return _Plain(spec, _dims(spec))
+    return _Plain(spec, num_sides(spec))
 
 
 @register("DepthwiseConv1D", "DepthwiseConv2D")
 def depthwise(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, sides..., C * depth_multiplier)."""
-    return _Depthwise(spec, _dims(spec), pointwise=False)
+    return _Depthwise(spec, num_sides(spec), pointwise=False)
 
 
 @register("SeparableConv1D", "SeparableConv2D")
 def separable(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, sides..., filters)."""
-    return _Depthwise(spec, _dims(spec), pointwise=True)
+    return _Depthwise(spec, num_sides(spec), pointwise=True)
 
 
 @register("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def transposed(spec: Spec) -> KerasModule:
     """(N, sides..., C) to (N, larger sides..., filters)."""
-    return _Transposed(spec, _dims(spec))
+    return _Transposed(spec, num_sides(spec))

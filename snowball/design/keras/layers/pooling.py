@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..registry import Spec, register
 from ..weighted import KerasModule
-from .convolution import ChannelsFirst, pad_sides, same_padding
+from .convolution import ChannelsFirst, num_sides, pad_sides, same_padding
 
 __all__ = ["global_pooling", "pooling"]
 
@@ -57,7 +57,7 @@ class _Global(ChannelsFirst):
 
 
 def _asked(spec: Spec) -> tuple[int, bool]:
-    return int(next(letter for letter in spec.layer.type if letter.isdigit())), "Max" in spec.layer.type
+    return num_sides(spec), "Max" in spec.layer.type
 
 
 @register(*(f"{kind}Pooling{dims}D" for kind in ("Max", "Average") for dims in (1, 2, 3)))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..registry import Spec, register
 from ..weighted import Apply, KerasModule
-from .convolution import ChannelsFirst, pad_sides
+from .convolution import ChannelsFirst, num_sides, pad_sides
 
 __all__ = ["cropping", "flatten", "permute", "repeat_vector", "reshape", "up_sampling", "zero_padding"]
 
@@ -67,20 +67,16 @@ class _Padding(ChannelsFirst):
         return pad_sides(x, self._pairs)
 
 
-def _dims(spec: Spec) -> int:
-    return int(next(letter for letter in spec.layer.type if letter.isdigit()))
-
-
 @register("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 def zero_padding(spec: Spec) -> KerasModule:
     """Zeros around the sides."""
-    return _Padding(spec, _dims(spec), "padding", 1)
+    return _Padding(spec, num_sides(spec), "padding", 1)
 
 
 @register("Cropping1D", "Cropping2D", "Cropping3D")
 def cropping(spec: Spec) -> KerasModule:
     """The sides cut off."""
-    return _Padding(spec, _dims(spec), "cropping", -1)
+    return _Padding(spec, num_sides(spec), "cropping", -1)
 
 
 class _UpSampling(ChannelsFirst):
@@ -103,4 +99,4 @@ class _UpSampling(ChannelsFirst):
 @register("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def up_sampling(spec: Spec) -> KerasModule:
     """Each number repeated, or what lies between in proportion."""
-    return _UpSampling(spec, _dims(spec))
+    return _UpSampling(spec, num_sides(spec))

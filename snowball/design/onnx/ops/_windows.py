@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +13,7 @@ from ..registry import Spec
 __all__ = ["Window"]
 
 MAX_SIDE = 100_000
+MAX_PADDING = 2**26  # numbers around one picture, which no value of the graph counts
 
 
 class Window:
@@ -48,8 +50,9 @@ class Window:
         return tuple(self.begins) if self.begins == self.ends else None
 
     def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """With the padding around it, where it is not even."""
-        if self.even is not None:
-            return x
-        sides = [side for pair in zip(reversed(self.begins), reversed(self.ends), strict=True) for side in pair]
-        return F.pad(x, sides, value=value)
+        """With the padding around it."""
+        pairs = list(zip(self.begins, self.ends, strict=True))
+        sides = [side + sum(pair) for side, pair in zip(x.shape[2:], pairs, strict=True)]
+        if x.shape[1] * (prod(sides) - prod(x.shape[2:])) > MAX_PADDING:
+            raise ValueError(f"pads make it {' x '.join(map(str, sides))}")
+        return F.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)

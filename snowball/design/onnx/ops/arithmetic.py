@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ....finding import BadInput
 from ...apply import Apply
 from ..registry import Spec, register
 from ..values import as_known, as_tensor, bounded, elementwise, is_known, numbers_of
@@ -30,6 +29,12 @@ def _quotient(first: Any, second: Any) -> Any:
 def _divide(first: Any, second: Any) -> Any:
     one = first if isinstance(first, Tensor) else second
     return first / second if one.is_floating_point() else torch.div(first, second, rounding_mode="trunc")
+
+
+def _power(first: Any, second: Any) -> Any:
+    if isinstance(first, int) and isinstance(second, int) and abs(first) > 1 and second > 64:
+        raise ValueError(f"{first} to the power of {second}")
+    return first**second
 
 
 def _logical(function: Callable[[Any, Any], Any], on_tensors: Callable[..., Tensor]) -> Callable[..., Any]:
@@ -50,7 +55,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "Sub": elementwise(operator.sub),
     "Mul": elementwise(operator.mul),
     "Div": elementwise(_divide, _quotient),
-    "Pow": elementwise(operator.pow),
+    "Pow": elementwise(operator.pow, _power),
     "Equal": elementwise(operator.eq),
     "Less": elementwise(operator.lt),
     "LessOrEqual": elementwise(operator.le),
@@ -191,5 +196,5 @@ def _int(value: Any) -> Any:
     if isinstance(value, torch.SymInt | torch.SymFloat):
         return torch.sym_int(value)
     if not math.isfinite(value):
-        raise BadInput("a number that is not finite, as a whole one")
+        raise ValueError("a number that is not finite, as a whole one")
     return int(value)

@@ -34,11 +34,12 @@ def convolution(spec: Spec) -> nn.Module:
     groups = spec.number("group", 1, 1)
     stride, dilation = window.strides, window.dilations
     padding = window.even or (0,) * dims
+    padded: nn.Module = nn.Identity() if window.even else Apply(window.padded)
     if (shape := spec.weight(1)) is None or (spec.has(2) and spec.weight(2) is None):
         function = _FUNCTIONS[dims]
 
         def computed(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-            return function(window.padded(x), weight, bias, stride, padding, dilation, groups)
+            return function(padded(x), weight, bias, stride, padding, dilation, groups)
 
         return Apply(computed)
     if shape[1] * groups != x.shape[1]:
@@ -56,7 +57,7 @@ def convolution(spec: Spec) -> nn.Module:
         groups,
         bias=spec.has(2),
     )
-    return made if window.even else nn.Sequential(Apply(window.padded), made)
+    return made if window.even else nn.Sequential(padded, made)
 
 
 @register("ConvTranspose")
@@ -126,8 +127,6 @@ def matmul(spec: Spec) -> nn.Module:
     if shape is not None and len(shape) == 2:
         spec.take(1, "weight", _transposed)
         if spec.has(2):
-            if spec.weight(2) is None:
-                raise spec.node.wrong("a bias that is computed")
             spec.take(2, "bias", _flat)
         return nn.Linear(shape[0], shape[1], bias=spec.has(2))
     return Apply(torch.matmul)

@@ -37,11 +37,6 @@ def _fits(window: Window) -> bool:
     )
 
 
-def _around(x: Tensor, window: Window, value: float) -> Tensor:
-    sides = [side for pair in zip(reversed(window.begins), reversed(window.ends), strict=True) for side in pair]
-    return F.pad(x, sides, value=value)
-
-
 @register("MaxPool")
 def max_pool(spec: Spec) -> nn.Module:
     """The largest number of each window; padding never counts."""
@@ -52,7 +47,7 @@ def max_pool(spec: Spec) -> nn.Module:
 
     def pool(x: Tensor) -> Any:
         if padding is None:
-            x = _around(x, window, -torch.inf)
+            x = window.padded(x, -torch.inf)
         return function(x, window.kernel, window.strides, padding or 0, window.dilations, ceil)
 
     return Apply(pool)
@@ -70,10 +65,10 @@ def average_pool(spec: Spec) -> nn.Module:
         return Apply(lambda x: function(x, window.kernel, window.strides, window.even, ceil, counted))
 
     def pool(x: Tensor) -> Any:
-        found = function(_around(x, window, 0.0), window.kernel, window.strides, 0, ceil)
+        found = function(window.padded(x), window.kernel, window.strides, 0, ceil)
         if counted:
             return found
-        inside = _around(torch.ones_like(x[:1, :1]), window, 0.0)
+        inside = window.padded(torch.ones_like(x[:1, :1]))
         return found / function(inside, window.kernel, window.strides, 0, ceil)
 
     return Apply(pool)
@@ -106,6 +101,8 @@ def resize(spec: Spec) -> nn.Module:
     if dims not in _LINEAR or (mode == "cubic" and dims != 4):
         raise spec.node.wrong(f"{mode} over {dims} dimensions")
     antialias = spec.flag("antialias")
+    if mode == "cubic":
+        spec.only("cubic_coeff_a", -0.75, -0.5 if antialias else -0.75)  # PyTorch's own
     # PyTorch's wide windows leave out what lies beyond the border; its narrow ones repeat the border.
     spec.only("exclude_outside", 0, int(antialias))
     only_sides = spec.node.attributes.get("axes") == list(range(2, dims))

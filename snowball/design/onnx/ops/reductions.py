@@ -43,10 +43,10 @@ def _product(x: Tensor, axes: list[int], keep: bool) -> Tensor:
 def _reduction(name: str) -> Callable[[Spec], nn.Module]:
     def build(spec: Spec) -> nn.Module:
         spec.operand_counts(1, 2)
-        said, keep, nothing = spec.numbers("axes"), spec.flag("keepdims", 1), spec.flag("noop_with_empty_axes")
+        listed, keep, nothing = spec.listed("axes"), spec.flag("keepdims", 1), spec.flag("noop_with_empty_axes")
 
         def run(x: Any, axes: Any = None) -> Any:
-            over = said if axes is None else whole(axes)
+            over = listed(axes)
             if not over and nothing:
                 return x
             if not is_known(x):

@@ -21,12 +21,6 @@ __all__ = ["concat", "expand", "gather", "pad", "reshape", "slice_", "split"]
 MAX_SIDE = 2**31
 
 
-def _axes(spec: Spec) -> Any:
-    """Axes that an attribute says before opset 13, an operand since."""
-    said = spec.numbers("axes")
-    return lambda axes: said if axes is None else whole(axes)
-
-
 @register("Identity")
 def _identity(spec: Spec) -> nn.Module:
     spec.operand_counts(1)
@@ -74,9 +68,7 @@ def _filled(shape: Sequence[Any], value: Any) -> Any:
     if prod(shape) > MAX_KNOWN or any(isinstance(side, torch.SymInt) for side in shape):
         kind = torch.bool if isinstance(value, bool) else torch.int64 if isinstance(value, int) else torch.float32
         return torch.full(tuple(shape), value, dtype=kind)
-    found = np.empty(tuple(shape), dtype=object)
-    found.fill(value)
-    return found
+    return as_known(np.full(tuple(shape), value, dtype=object))
 
 
 @register("Range")
@@ -100,10 +92,10 @@ def _range(spec: Spec) -> nn.Module:
 def reshape(spec: Spec) -> nn.Module:
     """To a shape in which 0 keeps a side, unless `allowzero`, and -1 follows from the rest."""
     spec.operand_counts(1 if spec.opset < 5 else 2, 2)
-    said, allow_zero = spec.numbers("shape"), spec.flag("allowzero")
+    listed, allow_zero = spec.listed("shape"), spec.flag("allowzero")
 
     def run(x: Any, shape: Any = None) -> Any:
-        sides = said if shape is None else whole(shape)
+        sides = listed(shape)
         if not allow_zero:
             sides = [x.shape[at] if side == 0 and at < len(x.shape) else side for at, side in enumerate(sides)]
         return x.reshape(tuple(sides))
@@ -137,10 +129,10 @@ def _transpose(spec: Spec) -> nn.Module:
 @register("Squeeze")
 def _squeeze(spec: Spec) -> nn.Module:
     spec.operand_counts(1, 2)
-    axes = _axes(spec)
+    listed = spec.listed("axes")
 
     def run(x: Any, said: Any = None) -> Any:
-        over = axes(said) or [at for at, side in enumerate(x.shape) if side == 1]
+        over = listed(said) or [at for at, side in enumerate(x.shape) if side == 1]
         if any(x.shape[axis] != 1 for axis in over):
             raise ValueError(f"a side of {tuple(x.shape)} that is not 1")
         return as_known(np.squeeze(x, tuple(over))) if is_known(x) else x.squeeze(tuple(over))
@@ -151,10 +143,10 @@ def _squeeze(spec: Spec) -> nn.Module:
 @register("Unsqueeze")
 def _unsqueeze(spec: Spec) -> nn.Module:
     spec.operand_counts(1, 2)
-    axes = _axes(spec)
+    listed = spec.listed("axes")
 
     def run(x: Any, said: Any = None) -> Any:
-        over = axes(said)
+        over = listed(said)
         dims = len(x.shape) + len(over)
         for axis in sorted(axis + dims if axis < 0 else axis for axis in over):
             x = np.expand_dims(x, axis) if is_known(x) else x.unsqueeze(axis)
@@ -187,12 +179,12 @@ def concat(spec: Spec) -> nn.Module:
 def split(spec: Spec) -> nn.Module:
     """Into parts of said sizes, or as many alike as the node has outputs."""
     spec.operand_counts(1, 2)
-    axis, said, count = spec.number("axis", 0), spec.numbers("split", 0), len(spec.node.outputs)
+    axis, listed, count = spec.number("axis", 0), spec.listed("split", 0), len(spec.node.outputs)
     if spec.number("num_outputs", count) != count:
         raise spec.node.wrong(f"num_outputs is {spec.number('num_outputs')}, it has {count} outputs")
 
     def run(x: Any, sizes: Any = None) -> Any:
-        parts = said if sizes is None else whole(sizes)
+        parts = listed(sizes)
         side = x.shape[axis]
         if not parts:
             each = -(-side // count)
@@ -222,7 +214,7 @@ def slice_(spec: Spec) -> nn.Module:
         over = list(range(len(begins))) if over is None else over
         by = [1] * len(begins) if steps is None else whole(steps)
         for begin, stop, axis, step in zip(begins, stops, over, by, strict=True):
-            x = _cut(x, begin, stop, axis % len(x.shape), step)
+            x = _cut(x, begin, stop, spec.axis(axis, len(x.shape)), step)
         return x
 
     return Apply(run)
@@ -249,7 +241,8 @@ def gather(spec: Spec) -> nn.Module:
             return as_known(np.take(x, np.array(whole(places), dtype=np.int64).reshape(places.shape), axis))
         if is_known(x):
             x = torch.tensor(x.tolist(), device=places.device)
-        at, side = axis % x.dim(), x.shape[axis]
+        at = spec.axis(axis, x.dim())
+        side = x.shape[at]
         if is_known(places) and places.ndim == 0:
             return x.select(at, whole(places)[0])
         if is_known(places):
@@ -303,14 +296,15 @@ def pad(spec: Spec) -> nn.Module:
     """Sides before and behind each axis, with a number, by mirroring or by repeating; negative ones cut."""
     spec.operand_counts(1, 4)
     mode = spec.word("mode", "constant", "constant", "reflect", "edge")
-    said, own = spec.numbers("pads"), spec.real("value", 0.0)
+    listed, own = spec.listed("pads"), spec.real("value", 0.0)
 
     def run(x: Any, pads: Any = None, value: Any = None, axes: Any = None) -> Any:
-        given = said if pads is None else whole(pads)
-        over = list(range(len(x.shape))) if axes is None else [axis % len(x.shape) for axis in whole(axes)]
+        given = listed(pads)
+        dims = len(x.shape)
+        over = list(range(dims)) if axes is None else [spec.axis(axis, dims) for axis in whole(axes)]
         if len(given) != 2 * len(over):
             raise ValueError(f"{len(given)} pads for {len(over)} axes")
-        before, behind = [0] * len(x.shape), [0] * len(x.shape)
+        before, behind = [0] * dims, [0] * dims
         for number, axis in enumerate(over):
             before[axis], behind[axis] = given[number], given[len(over) + number]
         if is_known(x):
