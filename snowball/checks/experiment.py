@@ -66,6 +66,8 @@ class Outcome:
     cut: bool
     """Ended before its last epoch, for lack of time."""
     seconds: float
+    train_score: float = math.nan
+    """`score` on training rows, of the training as it is."""
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property

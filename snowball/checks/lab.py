@@ -261,6 +261,8 @@ class Lab:
             answer.score(),
             answer.chance() if answer.form != "unknown" else 0.0,
         )
+        if change is AS_IT_IS:
+            outcome.train_score = self._read_all(self._answered(self.train.batches)).score()
         with torch.no_grad():
             try:
                 sizes = [count_rows(*batch) for batch in batches[: len(pairs)]]

@@ -240,13 +240,17 @@ def _worse_in_training(
         evidence["constant"],
     )
     drawn = is_augmented(lab)
-    if drawn:  # rows that were moved are harder to controls, and teach them all the same
-        inside = max(inside, evidence["train_to_held_out"])
     reached = f"controls reach {inside:.0%} there and {held:.0%} within the held-out rows"
     rows = "training rows, which are drawn at random," if drawn else "training rows"
     smaller = min(count, evidence["rows_held_out"])
     noise = 0.1 if train.numbers else 2.5 * (2 * max(held * (1 - held), 0.02) / smaller) ** 0.5
     worse = held - inside > max(0.06 * (1 - base), noise)
+    if drawn:  # moved rows are harder to controls even with right labels
+        own = lab.own
+        evidence["own_train"], evidence["own_held_out"] = own.train_score, own.score
+        unlearnable = own.score - own.train_score > noise / 2
+        lost = held - inside > 0.5 * (held - base) and own.score < held - noise
+        worse = worse and (unlearnable or lost)
     if at_chance and worse and not drawn:
         message = f"no relation between inputs and labels of {rows}: {reached}"
         yield Finding("label-misaligned", "error", message, evidence, "shuffle inputs and labels together")
