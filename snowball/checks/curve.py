@@ -85,22 +85,23 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
     own = lab.own
     if own.cut or not own.finite or lab.program.epochs is None or lab.program.optimizer is None:
         return
+    clear = max(CLEAR, 2.5 * own.noise())
     if own.learned() < 0.97 or math.isnan(own.score):
         slow = lab.outcome(SLOWER)
         down, up = own.gain(slow), 0.0
         evidence = {"learned": own.learned(), "at_a_tenth": slow.learned(), "roughness": _roughness(own)}
-        if down <= CLEAR:
+        if down <= clear:
             fast = lab.outcome(FASTER)
             up = own.gain(fast)
             evidence["at_ten_times"] = fast.learned()
-            if up <= CLEAR and own.last_loss > 0.7 * own.first_loss:
+            if up <= clear and own.last_loss > 0.7 * own.first_loss:
                 up = own.gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)))
-        if down > CLEAR:
+        if down > clear:
             message = (
                 f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
             )
             yield Finding("lr-too-high", "error", message, evidence, "lower the learning rate")
-        elif up > CLEAR:
+        elif up > clear:
             further = lab.outcome(Change("a hundred times the learning rate", lr=100.0))
             evidence["at_a_hundred_times"] = further.learned()
             message = f"at a higher learning rate the program learns {up:.0%} more of what there is in as many steps"
@@ -108,7 +109,7 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             # learned most of it.
             most = max(evidence["at_ten_times"], further.learned())
             short = not math.isnan(own.score) and own.learned() > 0.5 * most
-            far = own.gain(further) > CLEAR or (up > 2 * CLEAR and not short)
+            far = own.gain(further) > clear or (up > 2 * clear and not short)
             severity: Severity = "error" if far else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, SequentialSampler
 
 from ..finding import Finding
 from .answer import Answer
@@ -40,6 +40,12 @@ def dropped_rows(lab: Lab) -> Iterator[Finding]:
             yield Finding(
                 "dropped-rows", "error", message, {"rows": left, "of": total}, "drop_last=False for held-out rows"
             )
+    elif isinstance(loader, DataLoader) and isinstance(loader.sampler, SequentialSampler) and lab.val is not None:
+        total, given = len(loader.sampler), len(lab.val)
+        if lab.val.complete and given < total:
+            message = f"the held-out loader gives {given} of {total} rows: what puts batches together leaves rows out"
+            fix = "keep every row, whatever its length"
+            yield Finding("dropped-rows", "error", message, {"rows": total - given, "of": total}, fix)
     train = program.train
     if isinstance(train, DataLoader) and train.drop_last and hasattr(train.dataset, "__len__") and train.batch_size:
         total = len(train.dataset)
@@ -289,7 +295,9 @@ def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
         yield Finding(
             "metric-wrong", "error", f"the metric is not a number: {values}", evidence, "look for a division by 0"
         )
-    elif best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 1e-6:
+    elif (
+        best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 0.05 * (best - worst)
+    ):  # a ranking of equals varies
         message = (
             f"the metric gives {best:.4g} to answers that are all right, {half:.4g} to half, {worst:.4g} to all wrong"
         )

@@ -86,6 +86,13 @@ class Outcome:
             return max(0.0, (self.score - self.chance) / max(1e-6, 1 - self.chance))
         return 0.0
 
+    def noise(self) -> float:
+        """The standard error of the difference of two such trainings' `learned`, by how many rows they are judged."""
+        if self.answer is None or self.answer.form in ("unknown", "numbers") or not len(self.answer.labels):
+            return 0.0
+        error = (2 * self.score * (1 - self.score) / len(self.answer.labels)) ** 0.5
+        return error / max(1e-6, 1 - self.chance)
+
     def gain(self, other: Outcome) -> float:
         """How much more of what there is to learn the other training learned; negative where it learned less.
 

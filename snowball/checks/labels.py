@@ -118,7 +118,7 @@ def relation(lab: Lab) -> Iterator[Finding]:
     inside, answers = out_of_fold(train.x, train.y, train.numbers)
     base = 0.0 if train.numbers else float(np.bincount(train.y).max() / len(train.y))
     evidence: dict[str, Any] = {"train": inside, "constant": base}
-    held = float("nan")
+    held, held_answers = float("nan"), None
     if (
         val is not None
         and val.usable
@@ -127,7 +127,7 @@ def relation(lab: Lab) -> Iterator[Finding]:
         and val.y is not None
         and val.x.shape[1] == train.x.shape[1]
     ):
-        held, _ = out_of_fold(val.x, val.y, val.numbers)
+        held, held_answers = out_of_fold(val.x, val.y, val.numbers)
         to_val = across(train.x, train.y, val.x, val.y, train.numbers)
         to_train = across(val.x, val.y, train.x, train.y, train.numbers)
         evidence |= {
@@ -137,7 +137,36 @@ def relation(lab: Lab) -> Iterator[Finding]:
             "held_out_to_train": to_train,
         }
         yield from _splits_differ(lab, train, val, evidence)
-    yield from _labels(lab, train, answers, evidence, base, inside, held)
+    found = list(_labels(lab, train, answers, evidence, base, inside, held))
+    if not found and held_answers is not None and val is not None and not train.numbers and not is_augmented(lab):
+        found = list(_one_label_for_many(train, val, held_answers, evidence))
+    yield from found
+
+
+def _one_label_for_many(train: Rows, val: Rows, held: np.ndarray, evidence: dict[str, Any]) -> Iterator[Finding]:
+    """A class under which training rows of others stand, as where what was skipped kept a form's first entry.
+
+    Controls that learned from held-out rows answer its training rows otherwise far more often than its held-out rows.
+    """
+    assert train.x is not None and train.y is not None and val.x is not None and val.y is not None
+    best = int((held == val.y[: held.shape[1]]).mean(1).argmax())
+    _, answers = across_answers(val.x, val.y, train.x, train.y, False)[best]
+    y, held_y = train.y[: len(answers)], val.y[: held.shape[1]]
+    for label in np.unique(y):
+        here, there = answers[y == label] != label, held[best][held_y == label] != label
+        if len(here) < 100 or len(there) < 30:
+            continue
+        more = float(here.mean() - there.mean())
+        error = float((here.var() / len(here) + there.var() / len(there)) ** 0.5)
+        if more > 0.25 and more > 4 * error:
+            message = (
+                f"controls answer {here.mean():.0%} of the training rows of class {label} otherwise, and"
+                f" {there.mean():.0%} of its held-out rows: rows of other classes have its label"
+            )
+            said = {**evidence, "class": int(label), "otherwise": float(here.mean()), "held_out": float(there.mean())}
+            fix = "look at rows of this class: is it what a label is where nobody gave one?"
+            yield Finding("label-noise", "error", message, said, fix)
+            return
 
 
 def _shift(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:

@@ -278,9 +278,11 @@ def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: 
         )
     elif drawn:
         message = f"{len(drawn)} weight matrices are frozen as they were drawn, never trained, e.g. {drawn[0]}"
-        yield Finding(
-            "frozen-parameters", "error", message, evidence, "load trained weights before freezing, or train them"
-        )
+        fix = "load trained weights before freezing, or train them"
+        evidence["learned"] = lab.own.learned()
+        # Random features may be meant (Rahimi and Recht, 2007): where nearly all is learned they do no harm.
+        severity: Severity = "warning" if lab.own.learned() > 0.9 else "error"
+        yield Finding("frozen-parameters", severity, message, evidence, fix)
     else:
         note = f"{len(frozen)} weight matrices are frozen"
         yield Finding("frozen-parameters", "note", note, evidence)

@@ -34,7 +34,9 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     rich = _is_rich(lab.train.inputs, len(lab.train))
     evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
     share = shared / len(val_rows)
-    if shared > max(1, 0.01 * len(val_rows)) and (share > 3 * natural or (rich and share > 0.1)):
+    usual = natural * len(val_rows)  # short rows are equal by chance, within a split as well
+    beyond = shared > 3 * usual + 4 * max(1.0, usual) ** 0.5
+    if shared > max(1, 0.01 * len(val_rows)) and (beyond or (rich and share > 0.1)):
         message = (
             f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
         )
