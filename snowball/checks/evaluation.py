@@ -142,13 +142,14 @@ class _StandIn(nn.Module):
         super().__init__()
         self.table, self.prepared = table, outputs
         self.weight = nn.Parameter(torch.zeros(1))
-        self.strange = 0
+        self.strange = self.asked = 0
 
     def forward(self, *given: Any, **named: Any) -> Any:
         inputs = named or (given[0] if len(given) == 1 else given)
         lengths = [t.shape[1] for _, t in leaves(inputs) if t.dim() > 1]
         keys = [self.table.get(_key(row), -1) for row in row_contents(inputs)]
         self.strange += sum(key < 0 for key in keys)
+        self.asked += len(keys)
         index = torch.tensor([max(0, key) for key in keys])
         rows = rows_of(self.prepared, index)
         # one answer a position: as many as the rows of this batch are long
@@ -192,7 +193,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
                 values[name] = float(program.evaluate(stand_in, program.val))
         except Exception:  # a metric that asks more of a model than answers cannot be tested so
             return
-        if stand_in.strange:
+        if stand_in.strange or not stand_in.asked:  # a metric may look at a model of its own, such as an average
             return
     yield from _quantities(lab, answer, table, perfect, values)
     yield from _ranked(answer, values)
@@ -295,9 +296,7 @@ def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
         yield Finding(
             "metric-wrong", "error", f"the metric is not a number: {values}", evidence, "look for a division by 0"
         )
-    elif (
-        best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 0.05 * (best - worst)
-    ):  # a ranking of equals varies
+    elif best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 0.05 * (best - worst):  # ties fall anyhow
         message = (
             f"the metric gives {best:.4g} to answers that are all right, {half:.4g} to half, {worst:.4g} to all wrong"
         )

@@ -90,7 +90,7 @@ class Outcome:
         """The standard error of the difference of two such trainings' `learned`, by how many rows they are judged."""
         if self.answer is None or self.answer.form in ("unknown", "numbers") or not len(self.answer.labels):
             return 0.0
-        error = (2 * self.score * (1 - self.score) / len(self.answer.labels)) ** 0.5
+        error = math.sqrt(2 * self.score * (1 - self.score) / len(self.answer.labels))
         return error / max(1e-6, 1 - self.chance)
 
     def gain(self, other: Outcome) -> float:

@@ -224,7 +224,13 @@ class Lab:
                     lrs.append(max((float(group["lr"]) for group in optimizer.param_groups), default=0.0))
                     inputs = batch[0] if change.inputs is None else change.inputs(batch[0])
                     targets = batch[1] if change.targets is None else change.targets(batch[1])
-                    losses.append(self.step((inputs, targets), optimizer, plain=change.plain_step))
+                    try:
+                        losses.append(self.step((inputs, targets), optimizer, plain=change.plain_step))
+                    except (RuntimeError, OverflowError):
+                        if change.lr <= 1:
+                            raise
+                        finite, cut = False, False  # numbers that ran away, as the program notices by itself
+                        break
                     if program.scheduler is not None and program.scheduler_step == "batch":
                         program.scheduler.step()
                 else:

@@ -262,7 +262,7 @@ def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: 
         return
     drawn = [n for n in frozen if _as_drawn(lab.program.model, n)]
     held = [n for n in frozen if members is not None and id(named[n]) in members]
-    evidence = {"parameters": frozen[:20], "as_drawn": drawn[:20], "in_optimizer": held[:20]}
+    evidence: dict[str, Any] = {"parameters": frozen[:20], "as_drawn": drawn[:20], "in_optimizer": held[:20]}
     learn = [n for n, p in named.items() if p.requires_grad]
     if not learn:
         yield Finding(

@@ -263,10 +263,14 @@ def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Fi
     if float((counts == 1).float().mean()) > 0.98:
         return
     scores = dict(leaves(outputs))[answer.path]
-    base = float(loss_of(lab, outputs, targets).mean())
-    raised = float(loss_of(lab, replaced(outputs, answer.path, scores + 2.0), targets).mean())
     row = torch.randn(len(scores), 1, generator=torch.Generator().manual_seed(0)).to(scores)
-    by_row = float(loss_of(lab, replaced(outputs, answer.path, scores + row), targets).mean())
+    try:
+        base, raised, by_row = (
+            float(loss_of(lab, replaced(outputs, answer.path, scores + more), targets).mean())
+            for more in (0.0, 2.0, row)
+        )
+    except (RuntimeError, ValueError):  # a loss of probabilities
+        return
     if max(abs(raised - base), abs(by_row - base)) < NEAR * max(1.0, abs(base)):
         message = "rows have several labels, or none, and the loss is a softmax over them: they compete for one whole"
         yield Finding(

@@ -145,6 +145,11 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         "constant": base,
     }
     margin = (alone[best] - without) / max(1e-6, 1 - without)
+    if rows.numbers:  # what a leak leaves over is noise; what a cause leaves over, other causes explain
+        line = np.polynomial.Polynomial.fit(table[:, best], y, 1)
+        evidence["rest_explained"], _ = out_of_fold(rest, y - line(table[:, best]), True)
+        if evidence["rest_explained"] > 0.1:
+            return
     if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
         message = f"feature {best} alone gives {alone[best]:.1%} of answers, all others together {without:.1%}"
         yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")

@@ -156,6 +156,12 @@ def _stale(lab: Lab, record: _Record) -> Iterator[Finding]:
         yield Finding("stale-gradients", "error", message, {"difference": off}, "zero_grad() once for each update")
 
 
+def _clipped(given: Sequence[Tensor]) -> bool:
+    """Whether updates are all of one length, as where gradients are clipped by their norm."""
+    norms = [float(gradient.norm()) for gradient in given]
+    return max(norms) < 1.001 * min(norms)
+
+
 def _direction(record: _Record) -> Iterator[Finding]:
     """An update's gradients against the mean of its batches' own, and the way the weights then went."""
     begin = 0
@@ -191,7 +197,7 @@ def _direction(record: _Record) -> Iterator[Finding]:
         yield Finding(
             "accumulation-scale", "error", message, evidence, "divide each part's loss by the number of parts"
         )
-    elif several > 1 and cosine > 0.99 and steady and evidence["ratio"] < 0.7:
+    elif several > 1 and cosine > 0.99 and steady and evidence["ratio"] < 0.7 and not _clipped(record.given):
         message = f"an update's gradients are {evidence['ratio']:.2f} times {of}"
         yield Finding("accumulation-scale", "error", message, evidence, "divide by the number of batches once")
     moved = [after - before for before, after in zip(record.before, record.after, strict=False)]
