@@ -73,20 +73,20 @@ def check(
     >>> check(model, loss, train_loader, val_loader, optimizer, epochs=5)  # doctest: +SKIP
     """
     if isinstance(subject, str | os.PathLike):
-        from .checks.source import is_program, load_setup
+        from .checks.source import is_program, load_program
 
         if not is_program(str(subject)):
             from .training.train import check_data
 
             return check_data(str(subject), {**(recipe or {}), **keys}, Display(quiet=True))
-        subject = load_setup(str(subject))
-    from torch import nn
+        parts = load_program(str(subject))
+    else:
+        from torch import nn
 
+        given = subject if isinstance(subject, nn.Module | Mapping) else subject()
+        parts = {"model": given} if isinstance(given, nn.Module) else given
     from .checks import check_program
 
-    if not isinstance(subject, nn.Module | Mapping):
-        subject = subject()
-    parts = {"model": subject} if isinstance(subject, nn.Module) else subject
     beside = {"loss": loss, "train": train, "val": val, "optimizer": optimizer, **(recipe or {}), **keys}
-    given = {key: value for key, value in beside.items() if value is not None}
-    return check_program({**parts, **given} if isinstance(parts, Mapping) else parts).findings
+    more = {key: value for key, value in beside.items() if value is not None}
+    return check_program({**parts, **more} if isinstance(parts, Mapping) else parts).findings

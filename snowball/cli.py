@@ -96,11 +96,11 @@ def _check(words: Words, display: Display) -> dict[str, Any]:
 
 def _check_program(words: Words, display: Display) -> dict[str, Any]:
     from .checks import check_program
-    from .checks.source import load_setup
+    from .checks.source import load_program
 
     if words.pairs:
         raise BadInput(f"a program has no key {words.pairs[0]!r}: {words.usage}")
-    result = check_program(load_setup(words.words[0])())
+    result = check_program(load_program(words.words[0]))
     display.findings("check", result.findings)
     for check, why in result.untested.items():
         display.line(f"not tested: {check}: {why}")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..finding import BadInput, nearest
 
-__all__ = ["is_program", "load_setup"]
+__all__ = ["is_program", "load_program"]
 
 NAMED = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 
@@ -25,8 +26,8 @@ def is_program(word: str) -> bool:
     return NAMED.fullmatch(word) is not None
 
 
-def load_setup(word: str) -> Callable[[], Mapping[str, Any]]:
-    """The function that `FILE.py:NAME` names. Raises BadInput where there is no such file or function.
+def load_program(word: str) -> Any:
+    """What the function that `FILE.py:NAME` names returns. Raises BadInput where there is none, or where it fails.
 
     The file is run as `python FILE.py` would, with its folder first on the path, but not as `__main__`.
     """
@@ -43,11 +44,19 @@ def load_setup(word: str) -> Callable[[], Mapping[str, Any]]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadInput(f"{path}: {type(error).__name__}: {error}") from error
+    loader = spec.loader
+    _run(lambda: loader.exec_module(module), path)
     setup = getattr(module, name, None)
     if not callable(setup):
         raise BadInput(f"{path}: holds no function {name!r}{nearest(name, vars(module))}")
-    return setup  # type: ignore[no-any-return] # a person's function may be annotated as anything
+    return _run(setup, path)
+
+
+def _run(function: Callable[[], Any], path: Path) -> Any:
+    """Raises BadInput, with the line of the file, for whatever a person's code raises."""
+    try:
+        return function()
+    except Exception as error:
+        own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = f", line {own[-1]}" if own else ""
+        raise BadInput(f"{path}{line}: {type(error).__name__}: {error}") from error

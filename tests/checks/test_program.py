@@ -50,6 +50,10 @@ def setup():
 
 def fixed():
     return build([])
+
+
+def broken():
+    return build([1 / 0])
 """
 
 
@@ -72,7 +76,11 @@ def test_a_program_is_checked_by_the_name_of_its_setup(source: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("training.py:stup", "no function 'stup' (nearest: setup)"), ("none.py:setup", "no such file")],
+    [
+        ("training.py:stup", "no function 'stup' (nearest: setup)"),
+        ("none.py:setup", "no such file"),
+        ("training.py:broken", "training.py, line 33: ZeroDivisionError: division by zero"),
+    ],
 )
 def test_a_setup_that_is_not_there_is_told(
     source: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
