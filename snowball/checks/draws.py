@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sized
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..finding import Finding
 from .evaluation import row_contents
@@ -47,6 +48,9 @@ def worker_seeds(lab: Lab) -> Iterator[Finding]:
     if not isinstance(loader, DataLoader):
         return
     dataset = loader.dataset
+    if isinstance(dataset, IterableDataset):
+        yield from _same_streams(lab, loader)
+        return
     if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__") or loader.batch_sampler is None:
         return
     if loader.num_workers > 0:
@@ -94,6 +98,22 @@ def worker_seeds(lab: Lab) -> Iterator[Finding]:
                 {"generators": names},
                 "seed from torch.initial_seed(), not from a constant",
             )
+
+
+def _same_streams(lab: Lab, loader: DataLoader[Any]) -> Iterator[Finding]:
+    """Workers that read one stream have to share it out: the first batches of each are compared."""
+    workers = loader.num_workers
+    if workers < 2:
+        return
+    with lab.program.kept(seed=0):
+        given = [set(row_contents(inputs)) for inputs, _ in islice(lab.program.batches(loader), 2 * workers)]
+    if len(given) < 2 * workers:
+        return
+    streams = [given[worker] | given[worker + workers] for worker in range(workers)]  # batches come in turn
+    if all(stream == streams[0] for stream in streams):
+        message = f"each of {workers} workers gives the same rows"
+        fix = "draw by torch.initial_seed() or get_worker_info().seed, or share the rows out by get_worker_info().id"
+        yield Finding("worker-seeds", "error", message, {"workers": workers}, fix)
 
 
 class _Probe(Dataset[Any]):

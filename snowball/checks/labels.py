@@ -158,7 +158,7 @@ def _one_label_for_many(train: Rows, val: Rows, held: np.ndarray, evidence: dict
             continue
         more = float(here.mean() - there.mean())
         error = float((here.var() / len(here) + there.var() / len(there)) ** 0.5)
-        if more > 0.25 and more > 4 * error:
+        if more > 0.15 and more > 4 * error:
             message = (
                 f"controls answer {here.mean():.0%} of the training rows of class {label} otherwise, and"
                 f" {there.mean():.0%} of its held-out rows: rows of other classes have its label"

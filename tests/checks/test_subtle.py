@@ -10,9 +10,21 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 
-from snowball.checks import beginning, dependence, detached, evaluation, layers, learning, overlap, rows, stepping
+from snowball.checks import (
+    beginning,
+    dependence,
+    detached,
+    draws,
+    evaluation,
+    labels,
+    layers,
+    learning,
+    overlap,
+    rows,
+    stepping,
+)
 from snowball.checks.lab import Lab
 from snowball.checks.program import Program
 from snowball.checks.sample import Sample, together
@@ -252,3 +264,31 @@ def test_channels_are_standardised_wherever_they_stand() -> None:
     for given, dims in ((x, (0, 1)), (x.movedim(2, 1), (0, 2))):
         even = standardiser(given)(given)
         assert even.mean(dims).abs().max() < 1e-3 and (even.std(dims) - 1).abs().max() < 1e-3
+
+
+class Stream(IterableDataset[Any]):
+    """Rows in order, which every worker reads from the first one on, or each its own share."""
+
+    def __init__(self, shared: bool) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        worker = get_worker_info()
+        step, first = (1, 0) if worker is None or self.shared else (worker.num_workers, worker.id)
+        return ((X[row], Y[row]) for row in range(first, 200, step))
+
+
+def test_workers_that_read_one_stream() -> None:
+    bad, good = (digits(train=DataLoader(Stream(shared), 10, num_workers=2)) for shared in (True, False))
+    assert found(draws.worker_seeds, bad) == [("worker-seeds", "error")]
+    assert found(draws.worker_seeds, good) == []
+
+
+def test_what_was_skipped_has_the_first_label() -> None:
+    random = torch.Generator().manual_seed(0)
+    skipped = torch.rand(900, generator=random) < 0.4
+    given = torch.where(skipped, 3, Y[:900])
+    data = {"val": DataLoader(TensorDataset(X[900:], Y[900:]), 100), "epochs": 2}
+    bad, good = (digits(train=DataLoader(TensorDataset(X[:900], y), 50), **data) for y in (given, Y[:900]))
+    assert ("label-noise", "error") in found(labels.relation, bad)
+    assert found(labels.relation, good) == []
