@@ -18,13 +18,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .comparison import Control
 from .finding import BadInput, Finding, GateFailed, verdict, worst_first
 from .kind import Block
 from .recipe import Recipe, read_recipe
 from .registry import tasks
 from .schema import Schema
 from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
-from .task import Control, Task
+from .task import Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

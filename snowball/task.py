@@ -7,11 +7,12 @@ overrides what it does differently. Every capability is written against this cla
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .answer import Answer
+from .comparison import Condition, Control
 from .finding import BadInput, Finding, nearest
 from .kind import Absent, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
@@ -28,27 +29,7 @@ if TYPE_CHECKING:
     from .imported import Scores
     from .rng import SampleRandom
 
-__all__ = ["Condition", "Control", "Task"]
-
-
-class Condition(NamedTuple):
-    """Other circumstances under which held-out rows are scored once more, such as noise: one point of a plot.
-
-    `change` gives a batch's inputs under it; what it draws hangs on each row's number alone.
-    """
-
-    group: str
-    """The line that the point belongs to."""
-    x: float | None
-    """None: the same at any x, a level line."""
-    change: Callable[[Mapping[str, Tensor], SampleRandom], dict[str, Tensor]]
-
-
-class Control(NamedTuple):
-    """A network that is denied something, such as motion: what a network that has it must beat."""
-
-    name: str
-    network: nn.Module
+__all__ = ["Task"]
 
 
 class Task(ABC):

@@ -14,7 +14,20 @@ import snowball
 from snowball.cli import VERBS
 
 ROOT = Path(snowball.__file__).parent
-NOUNS = ("finding", "table", "rng", "storage", "recipe", "answer", "kind", "task", "run", "display", "imported")
+NOUNS = (
+    "finding",
+    "table",
+    "rng",
+    "storage",
+    "recipe",
+    "answer",
+    "comparison",
+    "kind",
+    "task",
+    "run",
+    "display",
+    "imported",
+)
 # Folder or noun -> what its modules may import at the top of a file; run's verbs import lazily, inside functions.
 ALLOWED = {
     "nouns": {"nouns"},

@@ -12,10 +12,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..finding import Finding
-from .evaluation import row_contents
 from .lab import Lab
 from .nested import leaves
 from .program import without_workers
+from .sample import row_contents
 
 __all__ = ["is_augmented", "worker_seeds"]
 

@@ -1,29 +1,21 @@
-"""Checks of the program's own metric, by handing it networks whose answers are known.
-
-A stand-in looks up each row it is given and answers as it was told: all right, all wrong, right on some rows alone.
-"""
+"""Which held-out rows the program's own metric looks at, and in which mode."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, SequentialSampler
 
 from ..finding import Finding
-from .answer import Answer
 from .lab import Lab
-from .nested import leaves, mapped, row_count, rows_of
-from .sample import Sample
+from .nested import mapped, row_count
+from .program import mode_matters
+from .sample import row_keys
 
-__all__ = ["dropped_rows", "metric", "row_contents"]
-
-SAME = 1e-4
-ROWS = 4000
+__all__ = ["dropped_rows"]
 
 
 def dropped_rows(lab: Lab) -> Iterator[Finding]:
@@ -86,19 +78,19 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         buffers = [b.detach().clone() for b in program.model.buffers()]
         seen, modes, _ = _seen(lab, program.val)
         changed = any(not torch.equal(a, b) for a, b in zip(buffers, program.model.buffers(), strict=True))
-    own = {_key(row) for row in row_contents(lab.val.inputs)}
+    own = set(row_keys(lab.val.inputs))
     count = sum(row_count(part) for part in seen)
-    rows = [key for part in seen for key in map(_key, row_contents(part))]
+    rows = [key for part in seen for key in row_keys(part)]
     if not rows:
         return
-    if any(modes) and (_mode_matters(program.model) or changed):
+    if any(modes) and (mode_matters(program.model) or changed):
         message = "the metric runs the model in training mode: dropout is on, and statistics follow held-out rows"
         yield Finding(
             "eval-mode", "error", message, {"batches": sum(modes)}, "model.eval() before, model.train() after"
         )
     inside = sum(key in own for key in rows)
     if inside < 0.5 * len(rows) and lab.val.complete:
-        trained = {_key(row) for row in row_contents(lab.train.inputs)}
+        trained = set(row_keys(lab.train.inputs))
         from_train = sum(key in trained for key in rows)
         if from_train > 0.5 * len(rows):
             message = f"the metric looks at training rows ({from_train} of {len(rows)}), not at those it is handed"
@@ -112,291 +104,3 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         yield Finding(
             "dropped-rows", "error", message, {"rows": missing, "of": len(lab.val)}, "count every batch of the loader"
         )
-
-
-def _mode_matters(model: nn.Module) -> bool:
-    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    return any(isinstance(m, kinds) and not (hasattr(m, "p") and m.p == 0) for m in model.modules())
-
-
-def row_contents(inputs: Any) -> list[bytes]:
-    """Each row's content as bytes."""
-    count = row_count(inputs)
-    parts = [
-        t.detach().cpu().contiguous().reshape(count, -1) for _, t in leaves(inputs) if t.dim() > 0 and len(t) == count
-    ]
-    if not parts:
-        return []
-    flat = [part.float().numpy() for part in parts]
-    return [b"".join(part[row].tobytes() for part in flat) for row in range(count)]
-
-
-def _key(row: bytes) -> int:
-    return hash(row.rstrip(b"\x00"))
-
-
-class _StandIn(nn.Module):
-    """Gives prepared outputs for rows it knows by their content."""
-
-    def __init__(self, table: dict[int, int], outputs: Any) -> None:
-        super().__init__()
-        self.table, self.prepared = table, outputs
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.strange = self.asked = 0
-
-    def forward(self, *given: Any, **named: Any) -> Any:
-        inputs = named or (given[0] if len(given) == 1 else given)
-        lengths = [t.shape[1] for _, t in leaves(inputs) if t.dim() > 1]
-        keys = [self.table.get(_key(row), -1) for row in row_contents(inputs)]
-        self.strange += sum(key < 0 for key in keys)
-        self.asked += len(keys)
-        index = torch.tensor([max(0, key) for key in keys])
-        rows = rows_of(self.prepared, index)
-        # one answer a position: as many as the rows of this batch are long
-        return mapped(rows, lambda t: t[:, : lengths[0]] if t.dim() > 2 and lengths else t)
-
-
-def metric(lab: Lab) -> Iterator[Finding]:
-    """All right must score best, all wrong worst, and half must lie between; other batches must not change it."""
-    program, val = lab.program, lab.val
-    if program.evaluate is None or val is None or program.val is None or not val.complete:
-        return
-    with program.kept(seed=0):
-        outputs = lab.predict(val, rows=len(val))
-    answer = lab.read(outputs, val.targets)
-    if answer.form == "classes" and not answer.one_a_row:
-        yield from _positions(lab, outputs, val)
-        return
-    if (
-        answer.form not in ("classes", "binary", "numbers")
-        or not answer.one_a_row
-        or answer.labels.shape[0] != len(val)
-    ):
-        return
-    if {name for name, _ in leaves(outputs)} != {answer.path} or row_count(outputs) != len(val):
-        return
-    keys = [_key(row) for row in row_contents(val.inputs)]
-    table = {key: row for row, key in enumerate(keys)}
-    if len(table) < 0.98 * len(keys) or _answers_differ(table, keys, answer):
-        return
-    perfect, wrong = _made(answer, outputs, 0), _made(answer, outputs, 1)
-    values = {}
-    for name, right in (
-        ("all_right", torch.ones(len(val), dtype=torch.bool)),
-        ("all_wrong", torch.zeros(len(val), dtype=torch.bool)),
-        ("every_other", torch.arange(len(val)) % 2 == 0),
-    ):
-        prepared = _blend(perfect, wrong, right)
-        stand_in = _StandIn(table, prepared)
-        try:
-            with program.kept(seed=0):
-                values[name] = float(program.evaluate(stand_in, program.val))
-        except Exception:  # a metric that asks more of a model than answers cannot be tested so
-            return
-        if stand_in.strange or not stand_in.asked:  # a metric may look at a model of its own, such as an average
-            return
-    yield from _quantities(lab, answer, table, perfect, values)
-    yield from _ranked(answer, values)
-    yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
-    yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
-
-
-def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
-    """One answer a position: where every answer is wrong, places that ask for none must not count as right; and other
-    batches must not change what is counted."""
-    program, targets = lab.program, val.targets
-    scores = outputs if isinstance(outputs, Tensor) else None
-    if program.evaluate is None or scores is None or not isinstance(targets, Tensor):
-        return
-    if scores.shape[:-1] != targets.shape:
-        return
-    keys = [_key(row) for row in row_contents(val.inputs)]
-    table = {key: row for row, key in enumerate(keys)}
-    if any(not torch.equal(targets[table[key]], targets[row]) for row, key in enumerate(keys)):
-        return
-    values, made = [], []
-    for shift in (0, 1):
-        wanted = torch.where(targets >= 0, (targets + shift) % scores.shape[-1], 0)
-        made.append(10.0 * F.one_hot(wanted, scores.shape[-1]).to(scores))
-        stand_in = _StandIn(table, made[-1])
-        try:
-            with program.kept(seed=0):
-                values.append(float(program.evaluate(stand_in, program.val)))
-        except Exception:  # a metric that asks more of a model than answers cannot be tested so
-            return
-        if stand_in.strange:
-            return
-    right, wrong = values
-    if 0 < right <= 1 + SAME and wrong > 0.05 * right:
-        message = f"the metric gives {wrong:.4g} to answers that are all wrong: places without an answer count as right"
-        evidence = {"all_right": right, "all_wrong": wrong}
-        yield Finding("metric-wrong", "error", message, evidence, "leave padding out of both counts")
-    yield from _averaged(lab, table, made[0], made[1], abs(right - wrong))
-
-
-def _answers_differ(table: dict[int, int], keys: list[int], answer: Answer) -> bool:
-    """Rows of one content with other answers, which a stand-in cannot tell apart."""
-    return any(not torch.equal(answer.labels[table[key]], answer.labels[row]) for row, key in enumerate(keys))
-
-
-def _made(answer: Answer, outputs: Any, shift: int) -> Any:
-    """Outputs that answer each row right, or by another answer that is wrong."""
-    scores = dict(leaves(outputs))[answer.path]
-    if answer.form == "classes":
-        wanted = (answer.labels + shift) % scores.shape[1]
-        made = 10.0 * F.one_hot(wanted, scores.shape[1]).to(scores)
-        if bool((scores.exp().sum(1) - 1).abs().max() < 1e-3):
-            made = made.log_softmax(1)
-        elif bool((scores >= 0).all()) and bool((scores.sum(1) - 1).abs().max() < 1e-3):
-            made = made.softmax(1)
-    elif answer.form == "binary":
-        yes = (answer.labels - shift).abs()
-        made = yes.reshape(scores.shape).to(scores)
-        if not bool(((scores >= 0) & (scores <= 1)).all()):
-            made = 20.0 * made - 10.0
-    else:
-        spread = answer.labels.std(0).clamp(min=1e-6)
-        made = (answer.labels + shift * 3 * spread).reshape(scores.shape).to(scores)
-    return mapped(outputs, lambda t: made)
-
-
-def _blend(one: Any, two: Any, right: Tensor) -> Any:
-    other = iter([t for _, t in leaves(two)])
-    return mapped(one, lambda t: torch.where(right.reshape(-1, *[1] * (t.dim() - 1)).to(t.device), t, next(other)))
-
-
-def _quantities(
-    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, values: dict[str, float]
-) -> Iterator[Finding]:
-    """Classes that the network answers by one number each: near ones count to the loss, and nothing to the metric."""
-    val = lab.val
-    assert val is not None and lab.program.evaluate is not None
-    if answer.form != "numbers" or not isinstance(val.targets, Tensor) or val.targets.is_floating_point():
-        return
-    classes = val.targets.unique()
-    if not 3 <= len(classes) <= 50 or not 0 < values["all_right"] <= 1 + SAME:
-        return
-    near = _StandIn(table, mapped(perfect, lambda t: t + 1))
-    with lab.program.kept(seed=0):
-        beside = float(lab.program.evaluate(near, lab.program.val))
-    own = lab.own.metric
-    if beside <= 0.05 * values["all_right"] and own is not None and own < 0.9 * values["all_right"]:
-        message = (
-            f"the loss takes the numbers of {len(classes)} classes for quantities, of which near ones are nearly right;"
-            f" the metric counts them as wrong ({beside:.4g})"
-        )
-        evidence = {"all_right": values["all_right"], "all_one_beside": beside, "own": own}
-        yield Finding("wrong-loss", "error", message, evidence, "one output a class, and cross_entropy")
-
-
-def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
-    best, worst, half = values["all_right"], values["all_wrong"], values["every_other"]
-    evidence = dict(values)
-    if any(not math.isfinite(v) for v in values.values()):
-        yield Finding(
-            "metric-wrong", "error", f"the metric is not a number: {values}", evidence, "look for a division by 0"
-        )
-    elif best <= worst + 1e-9 or half > best + 1e-6 or half < worst - 0.05 * (best - worst):  # ties fall anyhow
-        message = (
-            f"the metric gives {best:.4g} to answers that are all right, {half:.4g} to half, {worst:.4g} to all wrong"
-        )
-        yield Finding(
-            "metric-wrong", "error", message, evidence, "compare answers with targets of one shape, higher is better"
-        )
-    elif answer.form == "classes" and worst > 0.05 * best and best <= 1.0 + 1e-6 and best > 0:
-        message = f"the metric gives {worst:.4g} to answers that are all wrong (all right: {best:.4g})"
-        yield Finding("metric-wrong", "error", message, evidence, "count an answer as right where it equals the target")
-    elif answer.form != "numbers" and 0 < best < 0.95 and worst >= -1e-6:
-        message = f"the metric gives only {best:.4g} to answers that are all right"
-        yield Finding("metric-wrong", "error", message, evidence, "divide by the number of rows that are counted")
-    elif answer.form != "numbers" and abs(best - 100) > 1 and best > 1.05:
-        message = f"the metric gives {best:.4g} to answers that are all right"
-        yield Finding("metric-wrong", "error", message, evidence, "divide by the number of rows")
-
-
-def _unsure_left_out(
-    lab: Lab, answer: Answer, table: dict[int, int], perfect: Any, wrong: Any, values: dict[str, float]
-) -> Iterator[Finding]:
-    """Where the metric is an accuracy, wrong answers count as wrong however unsure they are."""
-    program, val = lab.program, lab.val
-    assert val is not None and program.evaluate is not None
-    expected = float((torch.arange(len(val)) % 2 == 0).float().mean())
-    is_share = (
-        abs(values["all_right"] - 1) < SAME
-        and abs(values["all_wrong"]) < SAME
-        and abs(values["every_other"] - expected) < 1e-2
-    )
-    if answer.form == "numbers" or not is_share:
-        return
-    every_other = torch.arange(len(val)) % 2 == 0
-    for sure in (0.05, 0.3):
-        unsure = mapped(wrong, lambda t: _less_sure(t, answer.form, sure))  # noqa: B023 - used at once
-        stand_in = _StandIn(table, _blend(perfect, unsure, every_other))
-        with program.kept(seed=0):
-            value = float(program.evaluate(stand_in, program.val))
-        if not stand_in.strange and abs(value - expected) > 0.05:
-            message = f"half of the answers are wrong but unsure, and the metric says {value:.2f}: those are left out"
-            yield Finding("dropped-rows", "error", message, {"metric": value, "expected": expected}, "count every row")
-            return
-
-
-def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
-    """The same decisions with scores that lie near one another."""
-    if form == "binary":
-        inside = bool(((made >= 0) & (made <= 1)).all())
-        return 0.5 + (made - 0.5) * sure if inside else made * sure * 0.1
-    if bool((made >= 0).all()) and bool((made.sum(1) - 1).abs().max() < 1e-3):
-        return made * sure + (1 - sure) / made.shape[1]
-    if bool((made.exp().sum(1) - 1).abs().max() < 1e-3):
-        return (made.exp() * sure + (1 - sure) / made.shape[1]).log()
-    return made * sure * 0.3
-
-
-def _averaged(lab: Lab, table: dict[int, int], perfect: Any, wrong: Any, span: float) -> Iterator[Finding]:
-    """The same rows and answers in batches of other sizes must score the same; `span`: what all right scores more than
-    all wrong."""
-    program, val = lab.program, lab.val
-    assert val is not None and program.evaluate is not None
-    count = len(val)
-    if count < 8:
-        return
-    random = torch.Generator().manual_seed(0)
-    last = val.sizes[-1]
-    patterns = [
-        torch.rand(count, generator=random) < 0.7,
-        torch.arange(count) >= count - last,
-        torch.arange(count) < count // 2,
-    ]
-    for right in patterns:
-        stand_in = _StandIn(table, _blend(perfect, wrong, right))
-        whole = _rebatched(val, (count,))
-        uneven = _rebatched(val, (count // 2, count // 4, count - count // 2 - count // 4))
-        try:
-            with program.kept(seed=0):
-                one = float(program.evaluate(stand_in, program.val))
-                two = float(program.evaluate(stand_in, whole))
-                three = float(program.evaluate(stand_in, uneven))
-        except Exception:  # a metric that asks more of a loader than batches cannot be tested so
-            return
-        if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
-            return
-        if max(abs(one - two), abs(two - three)) > 1e-3 * max(span, 1e-9):
-            evidence = {"as_it_is": one, "in_one_batch": two, "in_uneven_batches": three}
-            message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: means are averaged"
-            yield Finding(
-                "metric-averaging",
-                "error",
-                message,
-                evidence,
-                "add up what is counted over all batches, then divide once",
-            )
-            return
-
-
-def _rebatched(sample: Sample, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
-    found, begin = [], 0
-    for size in sizes:
-        rows = slice(begin, begin + size)
-        found.append((rows_of(sample.inputs, rows), rows_of(sample.targets, rows)))
-        begin += size
-    return found

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding
-from .evaluation import row_contents
 from .lab import Lab
 from .nested import leaves
-from .sample import Sample
+from .sample import Sample, row_contents
 
 __all__ = ["split_overlap"]
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from ..finding import BadInput, nearest
 from .nested import row_count, to_device
 
-__all__ = ["KEYS", "Program", "call"]
+__all__ = ["KEYS", "Program", "call", "mode_matters"]
 
 KEYS = {
     "model": "nn.Module; called model(inputs), model(*inputs) for a tuple, model(**inputs) for a dict",
@@ -336,3 +336,9 @@ def without_workers(loader: Any) -> Any:
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or loader.batch_sampler is None:
         return loader
     return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
+
+
+def mode_matters(model: nn.Module) -> bool:
+    """Whether dropout or batch statistics make training mode another than evaluation mode."""
+    kinds = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    return any(isinstance(m, kinds) and not (hasattr(m, "p") and m.p == 0) for m in model.modules())

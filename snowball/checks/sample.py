@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .nested import joined, leaves, row_count
 
-__all__ = ["Sample", "count_rows", "together"]
+__all__ = ["Sample", "count_rows", "row_contents", "row_keys", "together"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,23 @@ def count_rows(inputs: Any, targets: Any) -> int:
     asked = {len(tensor) for _, tensor in leaves(targets) if tensor.dim() > 0}
     shared = [len(tensor) for _, tensor in leaves(inputs) if tensor.dim() > 0 and len(tensor) in asked]
     return shared[0] if shared else row_count(inputs)
+
+
+def row_contents(inputs: Any) -> list[bytes]:
+    """Each row's content as bytes."""
+    count = row_count(inputs)
+    parts = [
+        t.detach().cpu().contiguous().reshape(count, -1) for _, t in leaves(inputs) if t.dim() > 0 and len(t) == count
+    ]
+    if not parts:
+        return []
+    flat = [part.float().numpy() for part in parts]
+    return [b"".join(part[row].tobytes() for part in flat) for row in range(count)]
+
+
+def row_keys(inputs: Any) -> list[int]:
+    """Each row's content as a number, whatever padding of zeros stands behind it."""
+    return [hash(row.rstrip(b"\x00")) for row in row_contents(inputs)]
 
 
 def together(batches: list[Any]) -> Any:

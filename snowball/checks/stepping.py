@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..finding import Finding
 from .lab import Lab
-from .program import call, without_workers
+from .program import call, mode_matters, without_workers
 
 __all__ = ["step"]
 
@@ -119,7 +119,7 @@ def step(lab: Lab) -> Iterator[Finding]:
         return
     record = _record(lab)
     modes = lab.program.model
-    if record.modes and not any(record.modes) and _mode_matters(modes):
+    if record.modes and not any(record.modes) and mode_matters(modes):
         message = "the program's step runs the model in evaluation mode: dropout and batch statistics are off"
         yield Finding("eval-mode", "error", message, {"steps": len(record.modes)}, "model.train() before the step")
     if not record.given:
@@ -128,11 +128,6 @@ def step(lab: Lab) -> Iterator[Finding]:
         return
     yield from _stale(lab, record)
     yield from _direction(record)
-
-
-def _mode_matters(model: torch.nn.Module) -> bool:
-    kinds = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd)
-    return any(isinstance(m, kinds) and not (hasattr(m, "p") and m.p == 0) for m in model.modules())
 
 
 def _stale(lab: Lab, record: _Record) -> Iterator[Finding]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from ..comparison import Condition
 from ..kind import Batch, Block
 from ..rng import SampleRandom, mix
-from ..task import Condition, Task
+from ..task import Task
 
 if TYPE_CHECKING:
     from ..collect.encode import Encoded

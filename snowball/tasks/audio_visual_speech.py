@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..comparison import Condition
 from ..design.audio import SoundNetworkSection, stride_of
 from ..design.audio_visual import NETWORKS, AudioVisualSpeller, FusionSection
 from ..design.lips import LipShape
@@ -27,7 +28,6 @@ from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..schema import Schema
 from ..table import Table
-from ..task import Condition
 from ._over_time import sound_shape
 from ._spelled import Spelled
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import Field
 from torch import nn
 
+from ..comparison import Control
 from ..design.paths import PATH_NETWORKS, PathNetwork, PathShape
 from ..finding import BadInput, Finding
 from ..kinds._path_picture import draw_scene
@@ -21,7 +22,7 @@ from ..kinds.path import PathKind, PathSection
 from ..recipe import Recipe, Section
 from ..schema import Schema
 from ..table import Column, Table
-from ..task import Control, Task
+from ..task import Task
 
 __all__ = ["BehaviourPrediction", "PathNetworkSection"]
 

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from ..comparison import Control
 from ..design.video import NETWORKS, SINGLE_FRAME, VideoNetwork, VideoNetworkSection, VideoShape, video_body
 from ..recipe import Section
 from ..table import Table
-from ..task import Control, Task
+from ..task import Task
 
 __all__ = ["VideoClassification"]
 

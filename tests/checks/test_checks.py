@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from snowball.checks import (
     beginning,
@@ -23,27 +22,15 @@ from snowball.checks import (
     learning,
     loss,
     loss_input,
+    metric,
     overlap,
     padding,
     rows,
     stepping,
 )
 from snowball.checks.lab import Lab
-from snowball.checks.program import Program
 
-DATA = load_digits()
-X = torch.tensor(DATA.data, dtype=torch.float32) / 16
-Y = torch.tensor(DATA.target)
-TRAIN, VAL = slice(0, 600), slice(600, 900)
-
-
-def mlp() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-
-
-def loader(x: Any, y: Any, size: int = 50, **keys: Any) -> DataLoader[Any]:
-    return DataLoader(TensorDataset(x, y), size, **{"shuffle": True, **keys})
+from .programs import TRAIN, VAL, X, Y, errors, loader, mlp, program
 
 
 def accuracy(model: nn.Module, batches: Any) -> float:
@@ -53,25 +40,6 @@ def accuracy(model: nn.Module, batches: Any) -> float:
         right = [(model(x).argmax(1) == y).float().sum().item() for x, y in batches]
     model.train(was)
     return sum(right) / sum(len(y) for _, y in batches)
-
-
-def program(**changes: Any) -> dict[str, Any]:
-    """Digits by a small network: healthy as it stands; a value that is callable is handed the parts so far."""
-    model = changes.pop("model", None) or mlp()
-    parts: dict[str, Any] = {
-        "model": model,
-        "loss": F.cross_entropy,
-        "train": loader(X[TRAIN], Y[TRAIN]),
-        "val": loader(X[VAL], Y[VAL], 64, shuffle=False),
-        "optimizer": torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 5e-3),
-        "epochs": 4,
-    }
-    return {**parts, **changes}
-
-
-def errors(check: Callable[[Lab], Any], parts: dict[str, Any]) -> list[str]:
-    lab = Lab(Program.of(parts))
-    return [finding.check for finding in check(lab) if finding.severity == "error"]
 
 
 def stepper(*, clear: bool = True, sign: float = 1.0, parts: int = 1, train: bool = True) -> Callable[..., Any]:
@@ -255,12 +223,12 @@ CASES: dict[str, tuple[Callable[[Lab], Any], Callable[[], dict[str, Any]], Calla
         lambda: program(evaluate=accuracy),
     ),
     "metric-averaging": (
-        evaluation.metric,
+        metric.metric,
         lambda: program(evaluate=lambda m, b: sum(accuracy(m, [part]) for part in b) / len(b)),
         lambda: program(evaluate=accuracy),
     ),
     "metric-wrong": (
-        evaluation.metric,
+        metric.metric,
         lambda: program(evaluate=lambda m, b: accuracy(m, b) * 0.5),
         lambda: program(evaluate=accuracy),
     ),

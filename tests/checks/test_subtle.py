@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 
@@ -21,41 +20,15 @@ from snowball.checks import (
     labels,
     layers,
     learning,
+    metric,
     overlap,
     rows,
     stepping,
 )
-from snowball.checks.lab import Lab
-from snowball.checks.program import Program
 from snowball.checks.sample import Sample, together
 from snowball.checks.scale import standardiser
-from snowball.finding import Finding
 
-DATA = load_digits()
-X = torch.tensor(DATA.data, dtype=torch.float32) / 16
-Y = torch.tensor(DATA.target)
-
-
-def found(check: Callable[[Lab], Iterator[Finding]], parts: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(finding.check, finding.severity) for finding in check(Lab(Program.of(parts)))]
-
-
-def mlp() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-
-
-def digits(model: nn.Module | None = None, x: torch.Tensor = X, **changes: Any) -> dict[str, Any]:
-    model = model or mlp()
-    return {
-        "model": model,
-        "loss": F.cross_entropy,
-        "train": DataLoader(TensorDataset(x[:600], Y[:600]), 50, shuffle=True),
-        "val": DataLoader(TensorDataset(x[600:900], Y[600:900]), 100),
-        "optimizer": torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 5e-3),
-        "epochs": 4,
-        **changes,
-    }
+from .programs import X, Y, found, mlp, program
 
 
 class Filled(Dataset[Any]):
@@ -73,7 +46,7 @@ class Filled(Dataset[Any]):
 
 
 def test_rows_that_share_their_memory() -> None:
-    bad, good = (digits(train=DataLoader(Filled(same), 20)) for same in (True, False))
+    bad, good = (program(train=DataLoader(Filled(same), 20)) for same in (True, False))
     assert found(rows.constant_input, bad) == [("constant-input", "error")]
     assert found(rows.constant_input, good) == []
 
@@ -115,10 +88,10 @@ def test_rows_that_a_collate_function_drops() -> None:
         return torch.stack([x for x, _ in kept]), torch.stack([y for _, y in kept])
 
     data = TensorDataset(X[600:900], Y[600:900])
-    assert found(evaluation.dropped_rows, digits(val=DataLoader(data, 100, collate_fn=collate))) == [
+    assert found(evaluation.dropped_rows, program(val=DataLoader(data, 100, collate_fn=collate))) == [
         ("dropped-rows", "error")
     ]
-    assert found(evaluation.dropped_rows, digits()) == []
+    assert found(evaluation.dropped_rows, program()) == []
 
 
 def test_numbers_that_are_none() -> None:
@@ -134,8 +107,8 @@ def test_numbers_that_are_none() -> None:
 
     x = X.clone()
     x[::7, 5] = torch.nan
-    assert found(beginning.finite_rows, digits(x=x)) == [("non-finite", "error")]
-    assert found(beginning.finite_rows, digits(Cleaning(), x=x)) == [("non-finite", "note")]
+    assert found(beginning.finite_rows, program(x=x)) == [("non-finite", "error")]
+    assert found(beginning.finite_rows, program(Cleaning(), x=x)) == [("non-finite", "note")]
 
 
 class Tagger(nn.Module):
@@ -172,7 +145,7 @@ def test_tags_that_are_averaged_batch_by_batch(by_batch: bool) -> None:
         "val": loaders[1],
         "evaluate": evaluate,
     }
-    assert found(evaluation.metric, parts) == ([("metric-averaging", "error")] if by_batch else [])
+    assert found(metric.metric, parts) == ([("metric-averaging", "error")] if by_batch else [])
 
 
 def test_random_features_that_do_their_work() -> None:
@@ -206,7 +179,7 @@ def test_gathered_gradients_may_be_clipped(divide: int, clip: float | None) -> N
         return loss.detach()
 
     expected = [("accumulation-scale", "error")] if divide == 16 else []
-    assert found(stepping.step, digits(train_step=step)) == expected
+    assert found(stepping.step, program(train_step=step)) == expected
 
 
 def test_inputs_so_large_that_all_are_answered_alike() -> None:
@@ -221,15 +194,15 @@ def test_inputs_so_large_that_all_are_answered_alike() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.out(self.gru(x.unflatten(1, (32, 2)))[1][-1])
 
-    assert found(dependence.input_ignored, digits(Steps(), x=1e5 + 10 * X)) == [("input-scale", "error")]
-    assert found(learning.weights, digits(Steps(), x=1e5 + 10 * X)) == []
-    assert found(dependence.input_ignored, digits(Steps())) == []
+    assert found(dependence.input_ignored, program(Steps(), x=1e5 + 10 * X)) == [("input-scale", "error")]
+    assert found(learning.weights, program(Steps(), x=1e5 + 10 * X)) == []
+    assert found(dependence.input_ignored, program(Steps())) == []
 
 
 def test_two_layers_that_are_one_are_a_bug_where_it_hurts() -> None:
     torch.manual_seed(0)
     easy = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.Linear(64, 10))
-    assert found(layers.nonlinearity, digits(easy, epochs=6)) == [("no-nonlinearity", "warning")]
+    assert found(layers.nonlinearity, program(easy, epochs=6)) == [("no-nonlinearity", "warning")]
 
 
 def test_short_rows_are_equal_by_chance() -> None:
@@ -279,7 +252,7 @@ class Stream(IterableDataset[Any]):
 
 
 def test_workers_that_read_one_stream() -> None:
-    bad, good = (digits(train=DataLoader(Stream(shared), 10, num_workers=2)) for shared in (True, False))
+    bad, good = (program(train=DataLoader(Stream(shared), 10, num_workers=2)) for shared in (True, False))
     assert found(draws.worker_seeds, bad) == [("worker-seeds", "error")]
     assert found(draws.worker_seeds, good) == []
 
@@ -289,6 +262,6 @@ def test_what_was_skipped_has_the_first_label() -> None:
     skipped = torch.rand(900, generator=random) < 0.4
     given = torch.where(skipped, 3, Y[:900])
     data = {"val": DataLoader(TensorDataset(X[900:], Y[900:]), 100), "epochs": 2}
-    bad, good = (digits(train=DataLoader(TensorDataset(X[:900], y), 50), **data) for y in (given, Y[:900]))
+    bad, good = (program(train=DataLoader(TensorDataset(X[:900], y), 50), **data) for y in (given, Y[:900]))
     assert ("label-noise", "error") in found(labels.relation, bad)
     assert found(labels.relation, good) == []
