@@ -239,7 +239,7 @@ class Recipe:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_dict() == other.to_dict()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # how Python spells "unhashable"
 
     def replace(self, values: Mapping[str, Any]) -> Recipe:
         """The same recipe with some dotted keys changed. The recipe itself never changes."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .nested import leaves
 
-__all__ = ["Answer", "Form", "joined_answers", "read_answer"]
+__all__ = ["Answer", "Form", "joined_answers", "read_answer", "share_of_kin"]
 
 Form = Literal["classes", "binary", "multilabel", "numbers", "unknown"]
 
@@ -32,6 +32,8 @@ class Answer:
     """Where the scores stand among the outputs."""
     one_a_row: bool
     """One answer a row, not one a position."""
+    signs: bool = False
+    """The targets say yes by 1 and no by -1, as hinge losses ask; `labels` are 1 and 0 all the same."""
 
     @property
     def num_classes(self) -> int:
@@ -42,7 +44,7 @@ class Answer:
         if self.form == "classes":
             return self.scores.argmax(1)
         if self.form in ("binary", "multilabel"):
-            return (self.scores > _threshold(self.scores)).to(self.labels.dtype)
+            return (self.scores > (0.0 if self.signs else _threshold(self.scores))).to(self.labels.dtype)
         return self.scores
 
     def right(self) -> Tensor:
@@ -72,13 +74,29 @@ class Answer:
         return 0.0
 
 
+def share_of_kin(outputs: Any, targets: Any) -> float:
+    """How often the row nearest to another, by the first output (B, D), is of its class; NaN where that means nothing.
+
+    >>> share_of_kin(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([0, 0, 1, 1]))
+    1.0
+    """
+    places = [t for _, t in leaves(outputs) if t.is_floating_point() and t.dim() == 2][:1]
+    kinds = [t for _, t in leaves(targets) if t.dim() == 1 and not t.is_floating_point() and t.dtype != torch.bool][:1]
+    if not places or not kinds or len(places[0]) != len(kinds[0]) or len(kinds[0].unique()) * 3 > len(kinds[0]):
+        return float("nan")
+    apart = torch.cdist(places[0].float(), places[0].float())
+    apart.fill_diagonal_(float("inf"))
+    return float((kinds[0][apart.argmin(1)] == kinds[0]).float().mean())
+
+
 def joined_answers(answers: Sequence[Answer]) -> Answer:
     """Answers of several batches as one; unknown where they are of several forms."""
     first = answers[0]
     if len({(one.form, one.path, one.scores.shape[1:]) for one in answers}) > 1:
         return Answer("unknown", first.scores, torch.empty(0), first.path, True)
     scores, labels = torch.cat([one.scores for one in answers]), torch.cat([one.labels for one in answers])
-    return Answer(first.form, scores, labels, first.path, all(one.one_a_row for one in answers))
+    one_a_row = all(one.one_a_row for one in answers)
+    return Answer(first.form, scores, labels, first.path, one_a_row, first.signs)
 
 
 def _threshold(scores: Tensor) -> float:
@@ -116,6 +134,9 @@ def _match(scores: Tensor, labels: Tensor, path: str) -> Answer | None:
         return None
     values = labels.float()
     one_a_row = values.numel() == len(values)
+    signs = bool((values.abs() == 1).all()) and bool((values != values.flatten()[0]).any())
+    if signs and one_a_row:
+        return Answer("binary", scores.reshape(-1), (values.reshape(-1) + 1) / 2, path, True, True)
     if bool(((values == 0) | (values == 1)).all()):
         if one_a_row:
             return Answer("binary", scores.reshape(-1), values.reshape(-1), path, True)

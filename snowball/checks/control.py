@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .nested import leaves
 
-__all__ = ["across", "features", "out_of_fold"]
+__all__ = ["MOST_ROWS", "across", "across_answers", "features", "out_of_fold"]
 
 MOST_ROWS = 1200
 MOST_FEATURES = 256

@@ -68,6 +68,8 @@ class Outcome:
     seconds: float
     train_score: float = math.nan
     """`score` on training rows, of the training as it is."""
+    kin: float = math.nan
+    """How often held-out rows lie nearest to one of their class, of the training as it is."""
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .answer import Answer, joined_answers, read_answer
+from .answer import Answer, joined_answers, read_answer, share_of_kin
 from .experiment import AS_IT_IS, Change, Outcome, changed_rates
 from .nested import joined, leaves, mapped, row_count, rows_of
 from .program import Program, call, without_workers
 from .sample import Sample, count_rows, together
 
-__all__ = ["Lab", "OutOfTime"]
+__all__ = ["PROBED", "Lab", "OutOfTime"]
 
 MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
 PROBED = 32  # rows in the batch that single experiments use
@@ -121,9 +121,37 @@ class Lab:
         return self.read(*self._first_outputs())
 
     def read(self, outputs: Any, targets: Any) -> Answer:
-        """What is answered; unknown where rows are compared with one another."""
+        """What is answered; unknown where rows are compared with one another, or outputs are places in a space."""
         answer = read_answer(outputs, targets)
-        return replace(answer, form="unknown") if self.compares_rows else answer
+        embeds = answer.form == "classes" and self.embeds
+        return replace(answer, form="unknown") if self.compares_rows or embeds else answer
+
+    @cached_property
+    def embeds(self) -> bool:
+        """Whether the loss takes any order of an output's numbers alike, so that they are no class's each.
+
+        A loss that heeds targets, only not which row has which, is meant for classes and wrong.
+        """
+        inputs, targets = self.first_batch
+        with self.program.kept(seed=0):
+            outputs = mapped(self.outputs(inputs, training=True), lambda t: t.detach())
+            answer = read_answer(outputs, targets)
+            scores = dict(leaves(outputs)).get(answer.path)
+            if answer.form != "classes" or scores is None or scores.dim() != 2:
+                return False
+            order = torch.arange(scores.shape[1], device=scores.device).roll(1)
+            others, none = mapped(targets, lambda t: t.roll(1, 0) if t.dim() else t), mapped(targets, torch.zeros_like)
+            turned = mapped(outputs, lambda t: t[:, order] if t is scores else t)
+
+            def value(outputs: Any, targets: Any) -> float:
+                torch.manual_seed(0)
+                return float(torch.as_tensor(self.program.loss(outputs, targets)).detach().mean())
+
+            base = value(outputs, targets)
+            same = 1e-5 * max(abs(base), 1e-3)
+            heeds = abs(value(outputs, others) - base) > same
+            blind = abs(value(outputs, none) - base) < same
+            return abs(value(turned, targets) - base) < same and (heeds or blind)
 
     def _read_all(self, pairs: Sequence[tuple[Any, Any]]) -> Answer:
         """What batches of (outputs, targets) answer together."""
@@ -135,6 +163,14 @@ class Lab:
     def _first_outputs(self) -> tuple[Any, Any]:
         with self.program.kept(seed=0):
             return self.outputs(self.first_batch[0], training=True), self.first_batch[1]
+
+    def kin(self, pairs: Sequence[tuple[Any, Any]] | None = None) -> float:
+        """How often held-out rows lie nearest to one of their class, by (outputs, targets) or as the network now is."""
+        pairs = self._answered(self.held_out.batches) if pairs is None else pairs
+        try:
+            return share_of_kin(joined([outputs for outputs, _ in pairs]), joined([targets for _, targets in pairs]))
+        except (RuntimeError, IndexError):  # of other lengths
+            return math.nan
 
     @cached_property
     def compares_rows(self) -> bool:
@@ -177,14 +213,18 @@ class Lab:
     @property
     def shuffled(self) -> Outcome:
         """The program trained on the same rows in as large batches, in another random order in each epoch."""
+        return self.outcome(self.in_random_order("rows in random order", torch.arange(len(self.train))))
+
+    def in_random_order(self, name: str, rows: Tensor) -> Change:
+        """These training rows in batches as large as the program's, in another random order in each epoch."""
         generator = torch.Generator().manual_seed(0)
 
         def batches() -> Iterator[tuple[Any, Any]]:
-            order = torch.randperm(len(self.train), generator=generator)
+            order = rows[torch.randperm(len(rows), generator=generator)]
             for part in order.split(max(self.train.sizes)):
                 yield rows_of(self.train.inputs, part), rows_of(self.train.targets, part)
 
-        return self.outcome(Change("rows in random order", batches=batches))
+        return Change(name, batches=batches)
 
     def outcome(self, change: Change) -> Outcome:
         """The program trained with a change. Raises OutOfTime where there is too little left for it."""
@@ -268,6 +308,7 @@ class Lab:
             answer.chance() if answer.form != "unknown" else 0.0,
         )
         if change is AS_IT_IS:
+            outcome.kin = self.kin(pairs)
             outcome.train_score = self._read_all(self._answered(self.train.batches)).score()
         with torch.no_grad():
             try:

@@ -17,6 +17,7 @@ from .lab import Lab
 from .learning import batch_loss
 from .nested import leaves, mapped, row_count, rows_of
 from .program import without_workers
+from .scale import standardiser
 
 __all__ = ["dead_units", "nonlinearity", "silent_units"]
 
@@ -39,11 +40,14 @@ def nonlinearity(lab: Lab) -> Iterator[Finding]:
     if count < 3:
         return
     roll = torch.arange(count, device=lab.program.device).roll(1)
-    other = rows_of(inputs, roll)
     with lab.program.kept(seed=0):
-        for _ in range(STEPS):  # a branch that begins at zero bends nothing yet
-            plain_step(lab)
-        stretched = mapped(inputs, lambda t: 3 * t)
+        with torch.no_grad():  # other weights: a branch that begins at zero bends nothing yet
+            for weight in model.parameters():
+                if weight.is_floating_point():
+                    size = max(float(weight.abs().mean()), 0.1 / weight.numel() ** 0.25)
+                    weight.add_(torch.randn_like(weight) * size)
+        standard = standardiser(lab.train.inputs)(inputs)  # where inputs are tiny, no bend is in reach
+        stretched, other = mapped(standard, lambda t: 3 * t), rows_of(standard, roll)
         one, two = eval_outputs(lab, stretched), eval_outputs(lab, mapped(other, lambda t: 3 * t))
         mixed = eval_outputs(lab, _mix(stretched, mapped(other, lambda t: 3 * t), 0.3))
     for first, second, between in zip(one, two, mixed, strict=True):

@@ -143,7 +143,8 @@ def _optimizer_members(
         )
         return
     fresh = [name for name in missing if _as_drawn(lab.program.model, name)]
-    severity: Severity = "error" if len(fresh) * 2 > len(missing) or _is_last(lab, missing) else "warning"
+    drawn = sum(named[name].numel() for name in fresh)
+    severity: Severity = "error" if 2 * drawn > count or _is_last(lab, missing) else "warning"
     fix = "give the optimiser model.parameters(), or set requires_grad=False where they are meant to rest"
     yield Finding("optimizer-missing-parameters", severity, message, evidence, fix)
 

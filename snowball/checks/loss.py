@@ -6,6 +6,7 @@ The loss is asked, not read: outputs are made up, and its value and its gradient
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..finding import Finding
+from .answer import Answer
 from .lab import Lab
 from .nested import leaves, mapped, rows_of
 
@@ -22,9 +24,11 @@ __all__ = [
     "clipped",
     "ends_in_sigmoid",
     "given_batch",
+    "kin_apart",
     "loss_of",
     "minimiser",
     "replaced",
+    "silent_label",
     "uses_targets",
 ]
 
@@ -176,6 +180,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
         [free], lr=0.1 * max(1.0, float(answer.labels.float().std()) if answer.form == "numbers" else 1.0)
     )
     first, last = None, 0.0
+    pulled = torch.zeros_like(free, dtype=torch.bool)
     with torch.enable_grad():
         for _ in range(FREE_STEPS):
             optimiser.zero_grad()
@@ -198,6 +203,7 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
             value.backward()
             if free.grad is None:
                 return
+            pulled |= free.grad != 0
             optimiser.step()
             if low is not None:
                 with torch.no_grad():
@@ -208,6 +214,8 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
         )
         return
     reached = lab.read(replaced(outputs, answer.path, free.detach()), targets)
+    if (asked := _asked(answer, pulled)) is not None:
+        answer, reached = _some(answer, asked), _some(reached, asked)
     start, end, chance = answer.score(), reached.score(), answer.chance()
     evidence = {"score_at_first": start, "score_at_the_minimum": end, "best_constant": chance}
     if answer.form == "numbers":
@@ -237,6 +245,18 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
         )
 
 
+def _asked(answer: Answer, pulled: Tensor) -> Tensor | None:
+    """(R,) bool: of one answer a position, those that the loss pulls at; None where it pulls at all, or at none."""
+    if answer.form != "classes" or answer.one_a_row:
+        return None
+    each = pulled.any(-1).flatten() if pulled.shape[-1] == answer.num_classes else pulled.any(1).flatten()
+    return each if len(each) == len(answer.labels) and each.any() and not each.all() else None
+
+
+def _some(answer: Answer, asked: Tensor) -> Answer:
+    return replace(answer, scores=answer.scores[asked], labels=answer.labels[asked])
+
+
 def against_the_metric(lab: Lab) -> Iterator[Finding]:
     """A loss that falls far below 0 while the program's own metric gets worse than that of the untrained network."""
     program, own = lab.program, lab.own
@@ -255,6 +275,19 @@ def against_the_metric(lab: Lab) -> Iterator[Finding]:
         )
         evidence = {"loss": [own.first_loss, own.last_loss], "metric": [min(before), own.metric]}
         yield Finding("loss-sign", "error", message, evidence, "look at the sign of each part of the loss")
+
+
+def kin_apart(lab: Lab) -> Iterator[Finding]:
+    """Outputs that are places in a space: training must not carry rows of one class away from one another."""
+    if lab.answer.form != "unknown":
+        return
+    with lab.program.kept(seed=0):
+        before = lab.kin()
+    after = lab.own.kin
+    if after < before - 0.1:  # false where either is not known
+        message = f"before training {before:.0%} of rows lie nearest to one of their class, after it {after:.0%}"
+        fix = "look at the sign of each distance in the loss: kin are pulled, strangers pushed"
+        yield Finding("loss-sign", "error", message, {"before": before, "after": after}, fix)
 
 
 def _excluding(lab: Lab, outputs: Any, targets: Any, answer: Any) -> Iterator[Finding]:
@@ -307,6 +340,38 @@ def _bounds(lab: Lab, path: str) -> tuple[float | None, float | None]:
     if bool((scores <= 1e-6).all()):  # log-probabilities
         return None, None
     return None, None
+
+
+def silent_label(lab: Lab) -> Iterator[Finding]:
+    """Rows of one label without a gradient whatever is answered, as under a loss of -1 and 1 that is given 0 and 1."""
+    _, targets, outputs = given_batch(lab)
+    answer = lab.read(outputs, targets)
+    if answer.form not in ("binary", "classes") or not answer.one_a_row or lab.loss_is_flat:
+        return
+    scores = dict(leaves(outputs))[answer.path].float()
+    if len(answer.labels) != len(scores) or scores.dim() > 2 or _bounds(lab, answer.path)[0] is not None:
+        return
+    pulled = torch.zeros(len(scores), dtype=torch.bool)
+    random = torch.Generator().manual_seed(0)
+    for size in (0.1, 1.0, 4.0):
+        free = (size * torch.randn(scores.shape, generator=random)).to(scores).requires_grad_()
+        try:
+            with torch.enable_grad():
+                loss = loss_of(lab, replaced(outputs, answer.path, free), targets)
+                (grad,) = torch.autograd.grad(loss.mean(), free)
+        except (RuntimeError, ValueError, IndexError):
+            return
+        pulled |= (grad.reshape(len(grad), -1) != 0).any(1).cpu()
+    labels = answer.labels.cpu()
+    silent = [
+        int(label)
+        for label in labels.unique()
+        if int((labels == label).sum()) > 1 and not pulled[labels == label].any()
+    ]
+    if silent and pulled.any():
+        message = f"rows of label {silent[0]} never get a gradient, whatever is answered: the loss does not heed them"
+        fix = "look at what the loss takes for labels: -1 and 1, 0 and 1, or one that it ignores"
+        yield Finding("wrong-loss", "error", message, {"labels": silent}, fix)
 
 
 def clipped(lab: Lab) -> Iterator[Finding]:

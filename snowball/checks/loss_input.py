@@ -23,7 +23,7 @@ def loss_input(lab: Lab) -> Iterator[Finding]:
     answer = lab.read(outputs, targets)
     if answer.form == "classes":
         yield from _class_inputs(lab, outputs, targets, answer.path)
-    elif answer.form in ("binary", "multilabel"):
+    elif answer.form in ("binary", "multilabel") and not answer.signs:
         yield from _binary_inputs(lab, outputs, targets, answer.path, answer.labels)
 
 

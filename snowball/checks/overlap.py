@@ -106,6 +106,29 @@ def _tells(piece: bytes, size: int) -> bool:
     return len(set(steps)) >= size // 3 and max(map(steps.count, set(steps))) <= 0.4 * size
 
 
+def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[Finding]:
+    """Rows that were copied with a little noise before the split, so that copies lie in both: the nearest training row
+    is far nearer than a hundredth of all of them are, and has the very same answer."""
+    targets, held = lab.train.targets, val.targets
+    if not isinstance(targets, Tensor) or not isinstance(held, Tensor) or len(one) < 200 or targets.dim() == 0:
+        return
+    several = max(20, len(one) // 50)
+    near, places = torch.cdist(two, one).topk(several, 1, largest=False)
+    ratio = near[:, 0] / near[:, -1].clamp(min=1e-12)
+    copies = (ratio < 0.25) & (near[:, 0] > 0)
+    share = float(copies.float().mean())
+    if share < 0.2:
+        return
+    same = [torch.equal(held[row], targets[places[row, 0]]) for row in copies.nonzero()[:, 0].tolist()]
+    many = targets.is_floating_point() and targets.unique().numel() > 20  # equal answers are no chance
+    if sum(same) > (0.9 if many else 0.98) * len(same) and (many or share > 0.5):
+        message = (
+            f"{share:.0%} of held-out rows have the answer of a training row that is far nearer than others: a copy"
+        )
+        fix = "split once, before rows are copied, augmented or balanced"
+        yield Finding("split-overlap", "error", message, {"share": share}, fix)
+
+
 def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     """Held-out rows whose nearest training row is far nearer than training rows are to one another."""
     floats = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and len(t) == len(lab.train)]
@@ -113,13 +136,16 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     if len(floats) != 1 or len(others) != 1 or floats[0].shape[1:] != others[0].shape[1:]:
         return
     one, two = floats[0].reshape(len(lab.train), -1)[:3000], others[0].reshape(len(val), -1)[:600]
-    if one.shape[1] < 8:
+    if one.shape[1] < 4:
         return
     spread = one.std(0).clamp(min=1e-6) if one.shape[1] < 64 else torch.ones(())
     one, two = one / spread, two / spread
     inside = torch.cdist(one[: len(two)], one)
     inside[torch.arange(len(inside)), torch.arange(len(inside))] = math.inf
     usual, near = inside.min(1).values, torch.cdist(two, one).min(1).values
+    yield from _copied_before(lab, val, one, two)
+    if one.shape[1] < 8:
+        return
     bound = 0.4 * float(usual.quantile(0.05))
     share, share_inside = float((near < bound).float().mean()), float((usual < bound).float().mean())
     if bound > 0 and share > 0.05 and share > 4 * share_inside:

@@ -11,11 +11,13 @@ from torch import Tensor
 from ..finding import Finding, Severity
 from .dependence import SAME, STEPS, difference, eval_outputs, is_random, plain_step, with_leaf
 from .experiment import CLEAR, Change
-from .lab import Lab
+from .lab import PROBED, Lab
 from .nested import leaves, mapped, row_count, rows_of
 from .sample import Sample
 
 __all__ = ["hidden_words", "padding_leak"]
+
+HARM = 0.02  # of all there is to learn; one network on the same rows, so that little of it is chance
 
 
 def hidden_words(lab: Lab) -> Iterator[Finding]:
@@ -54,11 +56,13 @@ def hidden_words(lab: Lab) -> Iterator[Finding]:
 
 def padding_leak(lab: Lab) -> Iterator[Finding]:
     """Rows that end in padding: a row without it must be answered the same; and the same training without any."""
-    inputs, _ = lab.batch
-    count = row_count(inputs)
     if not lab.answer.one_a_row or lab.answer.form == "unknown" or is_random(lab):
         return
-    padded = [(name, t) for name, t in leaves(inputs) if t.dim() >= 2 and len(t) == count and _padding(t) is not None]
+    inputs, trained = lab.batch[0], True
+    padded = _padded(inputs)
+    if not padded and lab.val is not None and len(lab.val):  # in batches of like lengths, or one row each
+        inputs, trained = lab.part(lab.val.batches[0], PROBED)[0], False
+        padded = _padded(inputs)
     if len(padded) != 1:
         return
     name, tensor = padded[0]
@@ -81,6 +85,9 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
     moves = max((difference(full, short) for full, short in pairs), default=0.0)
     if moves <= SAME:
         return
+    if not trained:
+        yield from _only_held_out(lab, name, moves)
+        return
     bare = lab.outcome(_without_padding(lab, name))
     gain = lab.shuffled.gain(bare)
     evidence = {"moved": moves, "length": keep, "width": tensor.shape[1], "gain_without": gain}
@@ -90,6 +97,24 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
     if severity == "error":
         message += f"; without any the program learns {gain:.0%} more of what there is"
     yield Finding("padding-leak", severity, message, evidence, "mask the padding, or pack the sequences")
+
+
+def _only_held_out(lab: Lab, name: str, moves: float) -> Iterator[Finding]:
+    """Padding that held-out rows have and training rows have not: the same network, judged without it."""
+    parts = _by_length(lab.held_out, name, 128, torch.arange(len(lab.held_out)))
+    gain = lab.own.gain(lab.outcome(Change("held-out rows without their padding", held_out=parts)))
+    severity: Severity = "error" if gain > HARM else "warning"
+    message = f"held-out rows are padded and training rows hardly; padding moves outputs by {moves:.2g}"
+    if severity == "error":
+        message += f"; without it the same network knows {gain:.0%} more"
+    evidence = {"moved": moves, "gain_without": gain}
+    yield Finding("padding-leak", severity, message, evidence, "mask the padding, or pack the sequences")
+
+
+def _padded(inputs: Any) -> list[tuple[str, Tensor]]:
+    """Every input whose rows end in padding."""
+    count = row_count(inputs)
+    return [(name, t) for name, t in leaves(inputs) if t.dim() >= 2 and len(t) == count and _padding(t) is not None]
 
 
 def _cut(inputs: Any, width: int, keep: int) -> Any:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding, Severity
-from .control import out_of_fold
+from .control import features, out_of_fold
 from .experiment import CLEAR, Change
 from .lab import Lab
 from .labels import rows_table
@@ -119,6 +119,8 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         return
     if rows.numbers:
         yield from _copied(lab, rows.y)
+    else:
+        yield from _in_one_place(lab, rows.y)
     floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
     if not floats:
         return
@@ -153,6 +155,52 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
     if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
         message = f"feature {best} alone gives {alone[best]:.1%} of answers, all others together {without:.1%}"
         yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+
+
+def _in_one_place(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A pixel or a word at one place that tells the class by itself, where all others together tell less of it."""
+    classes = np.unique(y)
+    for name, tensor in leaves(lab.train.inputs):
+        table = tensor.reshape(len(y), -1).double().numpy() if len(tensor) == len(y) and tensor.dim() > 1 else None
+        wide = tensor.dim() > 2 or not tensor.is_floating_point()
+        if table is None or not wide or not 8 <= table.shape[1] <= 50_000 or len(classes) > 50:
+            continue
+        alone = np.zeros(table.shape[1])
+        for column in _telling(table, y, classes):
+            alone[column] = _by_value(table[:, column], y)
+        found = np.flatnonzero(alone > 0.97)
+        if not 0 < len(found) <= 0.1 * table.shape[1]:
+            continue
+        rest = features(tensor.reshape(len(y), -1)[:, torch.as_tensor(np.flatnonzero(alone <= 0.9))], len(y))
+        assert rest is not None
+        without, _ = out_of_fold(rest, y, False)
+        base, best = float(np.bincount(y).max() / len(y)), float(alone.max())
+        # where nothing else tells anything, that place is the problem that was set
+        if without - base > 0.1 * (1 - base) and best - without > max(0.01, 0.5 * (1 - without)):
+            evidence = {"input": name, "places": found[:10].tolist(), "alone": best, "others_together": without}
+            message = f"number {int(found[0])} of each row tells {best:.1%} of answers, all others {without:.1%}"
+            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+            return
+
+
+def _telling(table: np.ndarray, y: np.ndarray, classes: np.ndarray, most: int = 40) -> np.ndarray:
+    """The columns that vary least within classes, as a share of how they vary in all."""
+    total = np.maximum(table.var(0), 1e-12)
+    within = sum(table[y == label].var(0) * float((y == label).mean()) for label in classes)
+    share = np.where(table.var(0) > 1e-12, within / total, 1.0)
+    order = np.argsort(share)[:most]
+    return order[share[order] < 0.5]
+
+
+def _by_value(column: np.ndarray, y: np.ndarray) -> float:
+    """How well a column's value tells the class, learned from every other row; in bins where it has many values."""
+    values, codes = np.unique(column, return_inverse=True)
+    if len(values) > 64:
+        return _alone(column, y, False)
+    half = np.arange(len(y)) % 2 == 0
+    counts = np.zeros((len(values), int(y.max()) + 1))
+    np.add.at(counts, (codes[half], y[half]), 1)
+    return float((counts.argmax(1)[codes[~half]] == y[~half]).mean())
 
 
 def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def read_apart(module: str, path: Path, seconds: int, room: int) -> tuple[dict[s
             reason = done.stderr.strip().splitlines()[-1:] or ["its reader was stopped: damaged?"]
             raise BadInput(f"{path}: {reason[0][:300]}")
         with safe_open(out, "pt") as held:
-            return {name: held.get_tensor(name).clone() for name in held.keys()}, held.metadata() or {}  # noqa: SIM118
+            return {name: held.get_tensor(name).clone() for name in held.keys()}, held.metadata() or {}  # noqa: SIM118 (not a dict)
 
 
 def main(module: str, source: str, out: str, seconds: str, room: str) -> int:
@@ -57,7 +57,7 @@ def main(module: str, source: str, out: str, seconds: str, room: str) -> int:
         def __init__(self, *_: Any, **__: Any) -> None:
             raise PermissionError("no network here")
 
-    socket.socket = Refused  # type: ignore[misc]
+    socket.socket = Refused  # type: ignore[misc]  # a class is replaced, in this process alone
     resource.setrlimit(resource.RLIMIT_AS, (int(room), int(room)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -139,7 +139,7 @@ class Decoder(nn.Module):
 
     def memory(self, encoded: Tensor) -> Tensor:
         """(B, S, D) -> (B, layers, 2, H, S, E): what every layer's attention to the source needs."""
-        return torch.stack([block.cross.memory(encoded) for block in self.blocks], 1)  # type: ignore[union-attr,operator]
+        return torch.stack([block.cross.memory(encoded) for block in self.blocks], 1)  # type: ignore[union-attr,operator]  # a ModuleList has no type of its items
 
 
 def sinusoids(length: int, width: int) -> Tensor:

@@ -50,7 +50,7 @@ def _transformers() -> Any:
         import transformers
     except ImportError as error:
         raise BadInput("model=hf:NAME needs transformers: pip install 'snowball[hf]'") from error
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers has no types
     return transformers
 
 
@@ -138,7 +138,7 @@ class HFClassifier(FromHub):
         self._offset = offset
         self.network = hub_network(self.KIND, config)
         self.drop = nn.Dropout(dropout)
-        self.head = nn.Linear(int(self.network.config.hidden_size), classes)  # type: ignore[union-attr,arg-type]
+        self.head = nn.Linear(int(self.network.config.hidden_size), classes)  # type: ignore[union-attr,arg-type]  # each config has its own
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 

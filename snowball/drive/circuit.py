@@ -81,12 +81,12 @@ def _racing() -> Any:
         with warnings.catch_warnings():  # Box2D's own deprecation warnings, which crash it where they are errors
             warnings.simplefilter("ignore")
             import Box2D  # type: ignore[import-untyped]  # noqa: F401 (gymnasium's own error is no ImportError)
-            import pygame  # noqa: F401
+            import pygame  # noqa: F401 (is it installed?)
             from gymnasium.envs.box2d.car_racing import CarRacing
     except ImportError as error:
         raise BadInput('snowball drive needs a simulator: pip install "snowball[sim]"') from error
 
-    class Racing(CarRacing):  # type: ignore[misc, unused-ignore]
+    class Racing(CarRacing):  # type: ignore[misc, unused-ignore]  # gymnasium is an extra, Any where it lacks
         drawing = True
 
         def _render(self, mode: str) -> Any:
