@@ -141,7 +141,7 @@ class Lab:
                 return False
             order = torch.arange(scores.shape[1], device=scores.device).roll(1)
             others, none = mapped(targets, lambda t: t.roll(1, 0) if t.dim() else t), mapped(targets, torch.zeros_like)
-            turned = mapped(outputs, lambda t: t[:, order] if t is scores else t)
+            turned = mapped(outputs, lambda t: t[:, order] if t.shape == scores.shape else t)
 
             def value(outputs: Any, targets: Any) -> float:
                 torch.manual_seed(0)
