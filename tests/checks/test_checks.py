@@ -23,6 +23,7 @@ from snowball.checks import (
     loss,
     loss_input,
     metric,
+    minimum,
     overlap,
     padding,
     rows,
@@ -163,12 +164,12 @@ CASES: dict[str, tuple[Callable[[Lab], Any], Callable[[], dict[str, Any]], Calla
         lambda: program(model=nn.Sequential(mlp(), nn.LogSoftmax(1)), loss=F.nll_loss),
     ),
     "loss-sign": (
-        loss.minimiser,
+        minimum.minimiser,
         lambda: program(loss=lambda o, t: -F.cross_entropy(o, t)),
         lambda: program(loss=lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1)),
     ),
     "wrong-loss": (
-        loss.minimiser,
+        minimum.minimiser,
         lambda: program(loss=lambda o, t: F.cross_entropy(o, (t + 1) % 10 * (t > 4) + t * (t <= 4))),
         lambda: program(),
     ),
