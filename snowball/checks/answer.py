@@ -129,6 +129,9 @@ def _match(scores: Tensor, labels: Tensor, path: str) -> Answer | None:
         flat = _class_scores(scores, labels)
         if flat is not None:
             kept = (labels.reshape(-1) >= 0) & (labels.reshape(-1) < flat.shape[1])
+            beyond = labels[labels >= flat.shape[1]].unique()
+            if len(beyond) > 1 or (len(beyond) == 1 and int(beyond) < 100):  # 255 may mark what does not count
+                return None  # more classes than scores, as where each score is a step from one class to the next
             return Answer("classes", flat[kept], labels.reshape(-1)[kept].long(), path, len(flat) == len(labels))
     if scores.numel() != labels.numel():
         return None

@@ -80,6 +80,11 @@ def _rebounds(lrs: list[float]) -> int:
     return count
 
 
+def _fits_better(own: Outcome, slow: Outcome) -> bool:
+    """Whether training rows are fitted better at the program's own rate: slower only stops before it overfits."""
+    return own.last_loss < slow.last_loss - 0.02 * abs(slow.first_loss)
+
+
 def learning_rate(lab: Lab) -> Iterator[Finding]:
     """A tenth and ten times the learning rate for the same number of steps."""
     own = lab.own
@@ -96,7 +101,7 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             evidence["at_ten_times"] = fast.learned()
             if up <= clear and own.last_loss > 0.7 * own.first_loss:
                 up = own.gain(lab.outcome(Change("a hundred times the learning rate", lr=100.0)))
-        if down > clear:
+        if down > clear and not _fits_better(own, slow):
             message = (
                 f"at a tenth of the learning rate the program learns {down:.0%} more of what there is in as many steps"
             )

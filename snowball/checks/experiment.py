@@ -90,8 +90,11 @@ class Outcome:
 
     def noise(self) -> float:
         """The standard error of the difference of two such trainings' `learned`, by how many rows they are judged."""
-        if self.answer is None or self.answer.form in ("unknown", "numbers") or not len(self.answer.labels):
+        if self.answer is None or self.answer.form == "unknown" or not len(self.answer.labels):
             return 0.0
+        if self.answer.form == "numbers":  # of R squared, in many rows (Olkin and Finn, 1995)
+            explained = min(max(self.score, 0.0), 1.0)
+            return 2 * math.sqrt(explained / len(self.answer.labels)) * (1 - explained)
         error = math.sqrt(2 * self.score * (1 - self.score) / len(self.answer.labels))
         return error / max(1e-6, 1 - self.chance)
 

@@ -278,8 +278,15 @@ def _labels(
 
 def _learns_nothing(lab: Lab) -> bool:
     """Whether the program finds no relation either, whatever its learning rate."""
-    if not lab.own.finite or lab.own.learned() >= 0.05:
+    own = lab.own
+    if not own.finite or own.learned() >= 0.05:
         return False
+    if own.answer is not None and own.answer.form == "numbers" and own.last_loss < own.first_loss:
+        from scipy.stats import spearmanr  # numbers may come through a link, such as the logarithm of a rate
+
+        scores, labels = (t[:, 0].cpu().numpy() for t in (own.answer.scores, own.answer.labels))
+        if abs(float(spearmanr(scores, labels).statistic)) > 0.2:
+            return False
     return all(lab.outcome(change).learned() < 0.05 for change in (SLOWER, FASTER))
 
 

@@ -282,7 +282,7 @@ def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: 
         fix = "load trained weights before freezing, or train them"
         evidence["learned"] = lab.own.learned()
         # Random features may be meant (Rahimi and Recht, 2007): where nearly all is learned they do no harm.
-        severity: Severity = "warning" if lab.own.learned() > 0.9 else "error"
+        severity: Severity = "warning" if lab.own.learned() > 0.85 else "error"
         yield Finding("frozen-parameters", severity, message, evidence, fix)
     else:
         note = f"{len(frozen)} weight matrices are frozen"

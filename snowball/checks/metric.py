@@ -102,6 +102,8 @@ def metric(lab: Lab) -> Iterator[Finding]:
     if table.answers_differ(answer.labels.reshape(len(val), -1)) > 0.02:
         return
     perfect, wrong = _made(answer, outputs, 0), _made(answer, outputs, 1)
+    if not _loss_agrees(lab, perfect, wrong):
+        return
     values = {}
     for name, right in (
         ("all_right", torch.ones(len(val), dtype=torch.bool)),
@@ -121,6 +123,17 @@ def metric(lab: Lab) -> Iterator[Finding]:
     yield from _ranked(answer, values)
     yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
     yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
+
+
+def _loss_agrees(lab: Lab, perfect: Any, wrong: Any) -> bool:
+    """Whether the loss prefers the answers that are held for right; a small distance may be what says yes."""
+    assert lab.val is not None
+    with lab.program.kept(seed=0), torch.no_grad():
+        try:
+            right, other = (float(lab.program.loss(made, lab.val.targets).mean()) for made in (perfect, wrong))
+        except Exception:  # a loss that asks more than answers, or for rows of one batch
+            return True
+    return not other < right
 
 
 def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
@@ -234,7 +247,8 @@ def _ranked(answer: Answer, values: dict[str, float]) -> Iterator[Finding]:
 def _present(answer: Answer) -> float:
     """The share of classes that some row has: a mean over all of them may count the others as 0."""
     if answer.form == "multilabel":
-        return float((answer.labels > 0).any(0).float().mean())
+        yes = answer.labels > 0
+        return min(float(yes.any(0).float().mean()), float(yes.any(1).float().mean()))
     return len(answer.labels.unique()) / answer.num_classes
 
 

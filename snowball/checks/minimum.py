@@ -76,7 +76,8 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     start, end, chance = answer.score(), reached.score(), answer.chance()
     evidence = {"score_at_first": start, "score_at_the_minimum": end, "best_constant": chance}
     if answer.form == "numbers":
-        yield from _numbers_minimum(answer, reached, evidence)
+        if not _in_order(answer, reached):  # a link, such as the logarithm of a rate
+            yield from _numbers_minimum(answer, reached, evidence)
         return
     bottomless = last < min(0.0, first or 0.0) - 1
     evidence["loss_at_the_minimum"] = last
@@ -112,6 +113,14 @@ def _asked(answer: Answer, pulled: Tensor) -> Tensor | None:
 
 def _some(answer: Answer, asked: Tensor) -> Answer:
     return replace(answer, scores=answer.scores[asked], labels=answer.labels[asked])
+
+
+def _in_order(answer: Answer, reached: Answer) -> bool:
+    """Whether outputs at the minimum rise with their targets, each column of them."""
+    from scipy.stats import spearmanr
+
+    pairs = zip(answer.labels.T.cpu().numpy(), reached.scores.T.detach().cpu().numpy(), strict=True)
+    return all(float(spearmanr(one, other).statistic) > 0.9 for one, other in pairs)
 
 
 def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:

@@ -22,7 +22,9 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     val = lab.val
     if val is None or len(val) < 8:
         return
-    train_rows, val_rows = row_contents(lab.train.inputs), row_contents(val.inputs)
+    train_rows, val_rows = _asked_contents(lab.train), _asked_contents(val)
+    if not train_rows or not val_rows:
+        return
     known, seen = set(train_rows), dict[bytes, int]()
     for row in val_rows:
         seen[row] = seen.get(row, 0) + 1
@@ -30,12 +32,12 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     within = sum(count - 1 for count in seen.values())
     repeated = 1 - len(known) / max(1, len(train_rows))
     natural = max(within / len(val_rows), repeated)
-    rich = _is_rich(lab.train.inputs, len(lab.train))
+    rich = zip(row_contents(val.inputs), _rich_rows(val.inputs, len(val)), strict=True)
+    copied = sum(row in known for row, holds_much in rich if holds_much)
     evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
-    share = shared / len(val_rows)
     usual = natural * len(val_rows)  # short rows are equal by chance, within a split as well
     beyond = shared > 3 * usual + 4 * max(1.0, usual) ** 0.5
-    if shared > max(1, 0.01 * len(val_rows)) and (beyond or (rich and share > 0.1)):
+    if shared > max(1, 0.01 * len(val_rows)) and (beyond or copied > 0.1 * len(val_rows)):
         message = (
             f"{shared} of {len(val_rows)} held-out rows are training rows as well: their score is memory, not skill"
         )
@@ -47,17 +49,31 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     yield from found or _near_overlap(lab, val)
 
 
-def _is_rich(inputs: Any, count: int) -> bool:
-    """Whether rows hold so much that two of them are equal by copying alone: many numbers, or eight tokens."""
+def _asked(sample: Sample) -> Tensor:
+    """(N,) bool: rows that have an answer; of one graph, each split may ask for other nodes by labels below 0."""
+    targets = sample.targets
+    if isinstance(targets, Tensor) and targets.shape == (len(sample),) and not targets.is_floating_point():
+        return (targets >= 0).cpu()
+    return torch.ones(len(sample), dtype=torch.bool)
+
+
+def _asked_contents(sample: Sample) -> list[bytes]:
+    pairs = zip(row_contents(sample.inputs), _asked(sample).tolist(), strict=False)
+    return [row for row, asked in pairs if asked]
+
+
+def _rich_rows(inputs: Any, count: int) -> list[bool]:
+    """Which rows hold so much that two are equal by copying alone: many numbers, or eight tokens."""
+    found = torch.zeros(count, dtype=torch.bool)
     for _, tensor in leaves(inputs):
         if tensor.dim() < 2 or len(tensor) != count:
             continue
-        flat = tensor.reshape(count, -1)
+        flat = tensor.reshape(count, -1).cpu()
         if tensor.is_floating_point() and flat.shape[1] >= 4 and flat.unique().numel() > 1000:
-            return True
-        if not tensor.is_floating_point() and float((flat != flat[:, -1:]).sum(1).float().mean()) >= 8:
-            return True
-    return False
+            found[:] = True
+        elif not tensor.is_floating_point():
+            found |= (flat != flat[:, -1:]).sum(1) >= 8
+    return found.tolist()
 
 
 def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
@@ -110,6 +126,8 @@ def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[
     """Rows that were copied with a little noise before the split, so that copies lie in both: the nearest training row
     is far nearer than a hundredth of all of them are, and has the very same answer."""
     targets, held = lab.train.targets, val.targets
+    if not (_asked(lab.train).all() and _asked(val).all()):
+        return
     if not isinstance(targets, Tensor) or not isinstance(held, Tensor) or len(one) < 200 or targets.dim() == 0:
         return
     several = max(20, len(one) // 50)
@@ -135,7 +153,8 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     others = [t for _, t in leaves(val.inputs) if t.is_floating_point() and len(t) == len(val)]
     if len(floats) != 1 or len(others) != 1 or floats[0].shape[1:] != others[0].shape[1:]:
         return
-    one, two = floats[0].reshape(len(lab.train), -1)[:3000], others[0].reshape(len(val), -1)[:600]
+    one, two = floats[0].reshape(len(lab.train), -1), others[0].reshape(len(val), -1)
+    one, two = one[_asked(lab.train)][:3000], two[_asked(val)][:600]
     if one.shape[1] < 4:
         return
     spread = one.std(0).clamp(min=1e-6) if one.shape[1] < 64 else torch.ones(())

@@ -80,7 +80,8 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
         if not len(used):
             continue
         largest = float(torch.maximum(used.max(), mean.max()))
-        smallest = float(used.quantile(0.05))  # pixels at a picture's border hardly ever change
+        # pixels at a picture's border hardly ever change
+        smallest = float(used.quantile(0.05 if len(used) <= 32 else 0.25))
         ratio = float(used.max()) / max(smallest, 1e-12) if tensor.dim() == 2 else 1.0
         off_centre = float((mean[spread > 1e-12] / used).median())
         if largest > 8 or float(used.max()) < 0.05 or ratio > 30 or off_centre > 5:
