@@ -24,7 +24,7 @@ class VideoSteering(Steered):
     given: ClassVar[Mapping[str, str]] = {"video": "video"}
     sections: ClassVar[tuple[type[Section], ...]] = (SteeringSection, VideoNetworkSection)
     sample = "speeds"
-    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3, "network.width": 32}
+    quick: ClassVar[Mapping[str, Any]] = {"train.epochs": 3, "model.name": "r2plus1d", "network.width": 16}
 
     @classmethod
     def networks(cls) -> dict[str, str]:

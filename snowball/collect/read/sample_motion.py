@@ -1,4 +1,4 @@
-"""Clips of a blob that moves: the way is a class, or how fast a number, and no single frame tells it. Computed, no file."""
+"""Clips of a blob: the way it moves is a class, or how fast a number; no single frame tells it. Computed, no file."""
 
 from __future__ import annotations
 
