@@ -114,7 +114,7 @@ def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[in
 
 
 def _group_overlap(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
-    """Wholes of which parts stand in several splits: the source's own split, another group, or a cut by time did that."""
+    """Wholes of which parts stand in several splits: the source's own split, another group, or a cut by time."""
     if table.groups is None:
         return []
     homes: dict[str, dict[str, int]] = {}

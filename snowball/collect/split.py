@@ -59,7 +59,11 @@ def split_rows(
         _check_groups(table, groups, rows)
     for name in SPLITS:
         if not len(rows[name]):
-            few = "are parts of one recording, which data.split=time cuts" if is_one else "are too few to split"
+            few = (
+                "are parts of one recording, which data.split=time cuts"
+                if is_one and not by_time
+                else "are too few to split"
+            )
             raise BadInput(f"{table.name}: {len(table)} rows {few}: none is left for {name}")
     return rows
 
