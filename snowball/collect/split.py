@@ -28,9 +28,9 @@ def split_rows(
 
     Rows the source assigns stay there. A missing test split is `test` of the unassigned rows, a missing validation
     split `val` of what is then left for training: drawn, or, by time, the last ones. Whole groups move together: those
-    of the column `group`, else the table's own; by time, the only recording that there is is cut all the same. Variants
-    of rows stand in no split. With `hold_out`, COLUMN=VALUE, the test rows are those of this value, in place of what the
-    source calls its test.
+    of the column `group`, else the table's own; by time, the only recording that there is is cut all the same.
+    Variants of rows stand in no split. With `hold_out`, COLUMN=VALUE, the test rows are those of this value, in place
+    of what the source calls its test.
     """
     given = np.array([_assigned(table, row) for row in range(len(table))])
     if hold_out is not None:
