@@ -165,7 +165,8 @@ class Task(ABC):
             if name is None and not matching:
                 raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
             chosen = table.column(name) if name else matching[0]
-            picked[role] = replace(chosen, kind=key) if kinds()[key].column and role in cls.given else chosen
+            taken_over = role in cls.given and (kinds()[key].column or chosen.kind in kinds()[key].adopts)
+            picked[role] = replace(chosen, kind=key) if taken_over else chosen
         return picked
 
     @classmethod

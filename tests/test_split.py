@@ -48,6 +48,16 @@ def test_groups_stay_together() -> None:
     assert 28 <= len(rows["test"]) <= 56
 
 
+def test_the_only_recording_is_cut_by_time_alone() -> None:
+    film = replace(table(10), groups=["a.mp4"] * 10)
+    rows = split_rows(film, [None] * 10, val=0.2, test=0.2, seed=0, by_time=True)
+    assert [members.tolist() for members in rows.values()] == [[0, 1, 2, 3, 4, 5], [6, 7], [8, 9]]
+    with pytest.raises(BadInput, match=r"10 rows are parts of one recording, which data\.split=time cuts"):
+        split_rows(film, [None] * 10, val=0.2, test=0.2, seed=0)
+    with pytest.raises(BadInput, match="2 rows are too few to split"):
+        split_rows(replace(table(2), groups=["a.mp4"] * 2), [None] * 2, val=0.2, test=0.2, seed=0, by_time=True)
+
+
 def test_the_tables_own_groups_stay_together_unless_a_column_is_named() -> None:
     groups = [str(i // 7) for i in range(210)]
     whole = replace(table(210, groups=[str(i // 10) for i in range(210)]), groups=groups)

@@ -19,7 +19,7 @@ from snowball.collect.leak import _tells
 from snowball.collect.prepare import prepare
 from snowball.collect.read import read_table
 from snowball.collect.read.parts import recordings
-from snowball.collect.read.sample_motion import motion
+from snowball.collect.read.sample_motion import motion, speeds
 from snowball.design.video import NETWORKS, SINGLE_FRAME, VideoNetworkSection, VideoShape, video_body
 from snowball.display import Display
 from snowball.finding import BadInput
@@ -303,6 +303,27 @@ def test_a_single_frame_of_the_sample_tells_nothing() -> None:
         assert all(0.75 < half < 1.25 for half in halves)
 
 
+def test_a_single_frame_tells_nothing_of_the_speed() -> None:
+    """Where the blob is, in the middle frame, and how it moves up or down: neither goes with how fast it moves."""
+    table = speeds()
+    speed = np.array(table.columns["speed"].cells)
+    angle = 2 * np.pi * np.arange(24) / 24  # places on a ring, of which a mean is taken by its sine and cosine
+    for axis in (0, 1):
+        lit = np.array([(cell[4] >= 150).any(axis) for cell in table.columns["video"].cells])  # (N, 24)
+        waves = lit @ np.stack([np.sin(angle), np.cos(angle)], 1)
+        assert all(abs(np.corrcoef(wave, speed)[0, 1]) < 0.15 for wave in waves.T)
+
+
+def test_a_mirrored_clip_has_the_negated_angle() -> None:
+    keys = {"steering.angle": True, "augment.flip": 1.0, "augment.colour": 0.0, "data.split": "random"}
+    prepared = prepare("speeds", keys, Display(quiet=True))
+    rows = torch.from_numpy(prepared.splits["train"][:4])
+    batch = prepared.encoded.batch(rows)
+    mirrored = prepared.task.augment(batch, SampleRandom(0, 1, batch.index))
+    assert torch.equal(mirrored.inputs["video"], batch.inputs["video"].flip(-1).float())
+    assert torch.equal(mirrored.targets["number"], -batch.targets["number"])
+
+
 def coloured(folder: Path, num: int = 40) -> Path:
     """Clips of which every frame gives the class away by its brightness."""
     for number in range(num):
@@ -360,4 +381,5 @@ def test_no_other_task_has_a_control_but_paths() -> None:
     assert [name for name, task in tasks().items() if task.control is not Task.control] == [
         "behaviour-prediction",
         TASK,
+        "video-steering",
     ]

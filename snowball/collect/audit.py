@@ -114,7 +114,7 @@ def _duplicates(table: Table, encoded: Encoded, splits: Mapping[str, Sequence[in
 
 
 def _group_overlap(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Finding]:
-    """Wholes of which parts stand in several splits: only the source's own split, or another group, can do that."""
+    """Wholes of which parts stand in several splits: the source's own split, another group, or a cut by time."""
     if table.groups is None:
         return []
     homes: dict[str, dict[str, int]] = {}
@@ -124,6 +124,9 @@ def _group_overlap(table: Table, splits: Mapping[str, Sequence[int]]) -> list[Fi
     parted = [rows for rows in homes.values() if len(rows) > 1]
     if not parted:
         return []
+    if len(homes) == 1:
+        message = "all rows are parts of one recording: their score says nothing of others"
+        return [Finding("group-overlap", "note", message, {"count": 1}, "test on another recording")]
     named = [[f"{table.where(row)} ({name})" for name, row in rows.items()] for rows in parted[:SHOWN]]
     message = f"{len(parted)} recordings have parts in more than one split: a score on them is partly memory"
     fix = "put all parts of a recording in one split"

@@ -28,13 +28,17 @@ def split_rows(
 
     Rows the source assigns stay there. A missing test split is `test` of the unassigned rows, a missing validation
     split `val` of what is then left for training: drawn, or, by time, the last ones. Whole groups move together: those
-    of the column `group`, else the table's own. Variants of rows stand in no split. With `hold_out`, COLUMN=VALUE, the
-    test rows are those of this value, in place of what the source calls its test.
+    of the column `group`, else the table's own; by time, the only recording that there is is cut all the same.
+    Variants of rows stand in no split. With `hold_out`, COLUMN=VALUE, the test rows are those of this value, in place
+    of what the source calls its test.
     """
     given = np.array([_assigned(table, row) for row in range(len(table))])
     if hold_out is not None:
         given = _held_out(table, given, hold_out)
     groups = table.groups if group is None else [str(cell) for cell in table.column(group).cells]
+    is_one = group is None and groups is not None and len(set(groups)) == 1
+    if is_one and by_time:
+        groups = None
     free = np.flatnonzero(given == "")
     if not len(free):  # the source calls its training rows train
         free = np.flatnonzero(given == "train")
@@ -55,7 +59,12 @@ def split_rows(
         _check_groups(table, groups, rows)
     for name in SPLITS:
         if not len(rows[name]):
-            raise BadInput(f"{table.name}: {len(table)} rows are too few to split: none is left for {name}")
+            few = (
+                "are parts of one recording, which data.split=time cuts"
+                if is_one and not by_time
+                else "are too few to split"
+            )
+            raise BadInput(f"{table.name}: {len(table)} rows {few}: none is left for {name}")
     return rows
 
 

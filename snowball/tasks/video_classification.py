@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ..comparison import Control
-from ..design.video import NETWORKS, SINGLE_FRAME, VideoNetwork, VideoNetworkSection, VideoShape, video_body
+from ..design.video import NETWORKS, VideoNetworkSection
 from ..recipe import Section
 from ..table import Table
 from ..task import Task
+from ._clips import clip_control, clip_network, clip_training
 
 __all__ = ["VideoClassification"]
-
-SHOWN_ROWS = 16_000  # clips that a training shows in all, epochs within 10 to 40
 
 
 class VideoClassification(Task):
@@ -34,26 +33,10 @@ class VideoClassification(Task):
 
     @classmethod
     def defaults(cls, table: Table, asked: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "model.name": cls.network_name(asked, "cnn_gru"),
-            "train.batch_size": 16,
-            "train.epochs": max(10, min(40, SHOWN_ROWS // len(table))),
-            "optim.lr": 0.003,
-            "schedule.name": "onecycle",
-            # No turn and no flip: both change which way something moves.
-            "augment.scale": 0.1,
-            "augment.shift": 0.1,
-            "augment.colour": 0.2,
-        }
+        return {**clip_training(cls, table, asked), "augment.scale": 0.1, "augment.shift": 0.1}
 
     def model(self) -> nn.Module:
-        return self._network(self.recipe.model.name)
+        return clip_network(self)
 
     def control(self) -> Control:
-        return Control(SINGLE_FRAME, self._network(SINGLE_FRAME))
-
-    def _network(self, name: str) -> nn.Module:
-        state = self.kinds["video"].state
-        frames, channels, height, width = (state[key] for key in ("frames", "channels", "height", "width"))
-        shape = VideoShape(frames, channels, height, width, self.answer_kind.num_outputs, self.recipe.model.dropout)
-        return VideoNetwork(video_body(name, shape, self.recipe[VideoNetworkSection]), state["mean"], state["std"])
+        return clip_control(self)

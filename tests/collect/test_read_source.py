@@ -93,10 +93,10 @@ def test_sources_are_listed() -> None:
     listed = list_sources()
     assert [name for name, _, _ in listed] == [
         *("digits", "docstrings", "pydoc", "numbers", "roads", "shapes", "crossing", "motion"),
-        *("tones", "spoken", "talking", "mnist", "fashion-mnist", "cifar10"),
+        *("speeds", "tones", "spoken", "talking", "mnist", "fashion-mnist", "cifar10"),
     ]
     assert all(line and terms for _, line, terms in listed)
-    assert listed[11][2].startswith("12 MB; ")
+    assert listed[12][2].startswith("12 MB; ")
 
 
 def test_cache_folder_is_private(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from ...finding import BadInput
 from ...table import Column, Table
 from .sample_crossing import CROSSING, crossing
-from .sample_motion import MOTION, motion
+from .sample_motion import MOTION, SPEEDS, motion, speeds
 from .sample_numbers import numbers
 from .sample_roads import roads
 from .sample_shapes import SHAPES, shapes
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     **{"digits": {}, "docstrings": {}, "pydoc": {}, "numbers": {}},
     "crossing": CROSSING,
     "motion": MOTION,
+    "speeds": SPEEDS,
     "shapes": SHAPES,
     "spoken": SPOKEN,
     "tones": TONES,
@@ -97,6 +98,11 @@ SAMPLES: dict[str, tuple[Callable[[], Table], str, str]] = {
     "motion": (
         motion,
         "800 clips of 8 grey frames of 24x24: a blob moves left, right, up or down; no single frame tells which",
+        "computed; no licence needed",
+    ),
+    "speeds": (
+        speeds,
+        "400 clips of 8 grey frames of 24x24, and how fast a blob moves to the right; no single frame tells it",
         "computed; no licence needed",
     ),
     "tones": (
