@@ -308,7 +308,7 @@ class Lab:
             answer.chance() if answer.form != "unknown" else 0.0,
         )
         if change is AS_IT_IS:
-            outcome.kin = self.kin(pairs)
+            outcome.kin = self.kin(pairs) if answer.form == "unknown" else math.nan
             outcome.train_score = self._read_all(self._answered(self.train.batches)).score()
         with torch.no_grad():
             try:

@@ -13,9 +13,9 @@ from ..finding import Finding, Severity
 from .control import features, out_of_fold
 from .experiment import CLEAR, Change
 from .lab import Lab
-from .labels import rows_table
 from .nested import leaves, rows_of
 from .scale import by_channel, standardiser
+from .split import rows_table
 
 __all__ = ["class_imbalance", "constant_input", "input_scale", "target_leak", "unshuffled"]
 
