@@ -22,7 +22,10 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     val = lab.val
     if val is None or len(val) < 8:
         return
-    train_rows, val_rows = _asked_contents(lab.train), _asked_contents(val)
+    contents, asked = row_contents(val.inputs), _asked(val).tolist()
+    trained = zip(row_contents(lab.train.inputs), _asked(lab.train).tolist(), strict=False)
+    train_rows = [row for row, there in trained if there]
+    val_rows = [row for row, there in zip(contents, asked, strict=False) if there]
     if not train_rows or not val_rows:
         return
     known, seen = set(train_rows), dict[bytes, int]()
@@ -32,8 +35,8 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
     within = sum(count - 1 for count in seen.values())
     repeated = 1 - len(known) / max(1, len(train_rows))
     natural = max(within / len(val_rows), repeated)
-    rich = zip(row_contents(val.inputs), _rich_rows(val.inputs, len(val)), strict=True)
-    copied = sum(row in known for row, holds_much in rich if holds_much)
+    rich = zip(contents, _rich_rows(val.inputs, len(contents)), asked, strict=False)
+    copied = sum(row in known for row, holds_much, there in rich if holds_much and there)
     evidence = {"rows": shared, "of": len(val_rows), "repeated_within": natural}
     usual = natural * len(val_rows)  # short rows are equal by chance, within a split as well
     beyond = shared > 3 * usual + 4 * max(1.0, usual) ** 0.5
@@ -53,13 +56,9 @@ def _asked(sample: Sample) -> Tensor:
     """(N,) bool: rows that have an answer; of one graph, each split may ask for other nodes by labels below 0."""
     targets = sample.targets
     if isinstance(targets, Tensor) and targets.shape == (len(sample),) and not targets.is_floating_point():
-        return (targets >= 0).cpu()
+        signs = bool((targets.abs() == 1).all())  # as hinge losses ask
+        return (targets >= 0).cpu() | signs
     return torch.ones(len(sample), dtype=torch.bool)
-
-
-def _asked_contents(sample: Sample) -> list[bytes]:
-    pairs = zip(row_contents(sample.inputs), _asked(sample).tolist(), strict=False)
-    return [row for row, asked in pairs if asked]
 
 
 def _rich_rows(inputs: Any, count: int) -> list[bool]:
@@ -124,7 +123,7 @@ def _tells(piece: bytes, size: int) -> bool:
 
 def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[Finding]:
     """Rows that were copied with a little noise before the split, so that copies lie in both: the nearest training row
-    is far nearer than a hundredth of all of them are, and has the very same answer."""
+    is far nearer than a fiftieth of all of them are, and has the very same answer."""
     targets, held = lab.train.targets, val.targets
     if not (_asked(lab.train).all() and _asked(val).all()):
         return

@@ -205,3 +205,13 @@ def test_groups_of_an_optimiser_that_forget_a_table() -> None:
     y = (words[:, 0] > 40).long()
     parts = {"train": loader(words, y), "val": loader(words, y), "optimizer": torch.optim.Adam(kept, 0.01)}
     assert errors(learning.weights, program(model, **parts)) == ["optimizer-missing-parameters"]
+
+
+def test_parts_of_one_graph_are_no_copies() -> None:
+    """Both splits hand over every node, and ask for some of them by labels below 0."""
+    asked = torch.arange(300) < 200
+    nodes = [(X[:300], torch.where(part, Y[:300], -100)) for part in (asked, ~asked)]
+    assert errors(overlap.split_overlap, program(train=nodes[:1], val=nodes[1:])) == []
+    assert errors(overlap.split_overlap, program(train=nodes[:1], val=nodes[:1])) == ["split-overlap"]
+    signs = [(X[:300], (Y[:300] % 2) * 2 - 1)]
+    assert errors(overlap.split_overlap, program(train=signs, val=signs)) == ["split-overlap"]
