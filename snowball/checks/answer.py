@@ -77,7 +77,7 @@ class Answer:
 def share_of_kin(outputs: Any, targets: Any) -> float:
     """How often the row nearest to another, by the first output (B, D), is of its class; NaN where that means nothing.
 
-    >>> share_of_kin(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([0, 0, 1, 1]))
+    >>> share_of_kin(torch.tensor([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]]), torch.tensor([0, 0, 0, 1, 1, 1]))
     1.0
     """
     places = [t for _, t in leaves(outputs) if t.is_floating_point() and t.dim() == 2][:1]
