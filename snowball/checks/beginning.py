@@ -15,7 +15,6 @@ from .lab import Lab
 from .learning import batch_loss
 from .loss import given_batch, loss_of
 from .nested import leaves
-from .program import call
 
 __all__ = ["finite", "finite_rows", "initial"]
 
@@ -119,7 +118,7 @@ def _signal(lab: Lab) -> tuple[float, float]:
     hooks = [layer.register_forward_hook(after) for layer in layers]
     try:
         lab.program.model.train()
-        value = lab.program.loss(call(lab.program.model, lab.first_batch[0]), lab.first_batch[1])
+        value = lab.program.loss(lab.program.outputs(lab.first_batch[0]), lab.first_batch[1])
         value.mean().backward()
     finally:
         for hook in hooks:

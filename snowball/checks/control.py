@@ -13,11 +13,11 @@ from torch import Tensor
 
 from .nested import leaves
 
-__all__ = ["MOST_ROWS", "across", "across_answers", "features", "out_of_fold"]
+__all__ = ["MOST_ROWS", "across", "across_answers", "bag", "features", "out_of_fold"]
 
 MOST_ROWS = 1200
 MOST_FEATURES = 256
-TOKENS = 256  # buckets of a bag of tokens
+TOKENS = 4096  # slots of a bag of tokens: texts are told apart by words that few of them hold
 
 
 def features(inputs: Any, count: int) -> np.ndarray | None:
@@ -32,7 +32,7 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
             and tensor.dim() == 2
             and int(tensor.max()) > 1
         ):
-            parts.append(_bag(tensor))
+            parts.append(bag(tensor))
         else:
             parts.append(_projected(tensor.detach().float().reshape(count, -1)))
     if not parts:
@@ -42,8 +42,8 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
     return cleaned
 
 
-def _bag(tokens: Tensor) -> np.ndarray:
-    """(N, D): which tokens a row holds, and which stands first and last."""
+def bag(tokens: Tensor) -> np.ndarray:
+    """(N, D): which tokens (N, L) a row holds."""
     bag = torch.zeros(len(tokens), TOKENS)
     slots = (
         (tokens.long().abs() * 2654435761 % 2**32) % TOKENS
@@ -68,13 +68,20 @@ def _projected(values: Tensor) -> np.ndarray:
     return values.numpy().astype(np.float32)
 
 
-def _models(numbers: bool) -> list[Any]:
+def _models(numbers: bool, width: int) -> list[Any]:
+    """Learners of unlike kinds; for bags of tokens those that take many slots of which a row fills few."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+    from sklearn.naive_bayes import BernoulliNB
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    if width >= TOKENS:
+        if numbers:
+            return [Ridge(), make_pipeline(StandardScaler(), KNeighborsRegressor(5))]
+        neighbours = make_pipeline(StandardScaler(), KNeighborsClassifier(5))
+        return [LogisticRegression(max_iter=50), BernoulliNB(), neighbours]
     if numbers:
         return [
             make_pipeline(StandardScaler(), RidgeCV()),
@@ -107,7 +114,7 @@ def out_of_fold(x: np.ndarray, y: np.ndarray, numbers: bool, folds: int = 3) -> 
     scores, answers = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a control that did not converge: it is one of three
-        for model in _models(numbers):
+        for model in _models(numbers, x.shape[1]):
             found = cross_val_predict(model, x, y, cv=split)
             scores.append(_score(found, y, numbers))
             answers.append(found)
@@ -145,7 +152,7 @@ def across_answers(
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a control that did not converge: it is one of three
-        for model in _models(numbers):
+        for model in _models(numbers, x.shape[1]):
             model.fit(x[:MOST_ROWS], y[:MOST_ROWS])
             answers = model.predict(other_x[:MOST_ROWS])
             found.append((_score(answers, other_y[:MOST_ROWS], numbers), answers))

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, SubsetRandomSampler
 
 from ..finding import Finding
-from .lab import Lab
+from .lab import MAX_ROWS, Lab
 from .nested import leaves
 from .program import without_workers
 from .sample import row_contents
+from .split import rows_table
 
-__all__ = ["is_augmented", "worker_seeds"]
+__all__ = ["drawn_rarer", "is_augmented", "worker_seeds"]
+
+USUAL = SequentialSampler, RandomSampler, SubsetRandomSampler  # each row as often as any other
 
 
 def is_augmented(lab: Lab) -> bool:
@@ -40,6 +43,33 @@ def is_augmented(lab: Lab) -> bool:
                 break
     first = set(row_contents(lab.train.inputs))
     return len(first & again) < 0.5 * min(len(first), len(again))
+
+
+def drawn_rarer(lab: Lab) -> Iterator[Finding]:
+    """A sampler that draws a rare class even more rarely than the data set holds it."""
+    loader, given = lab.program.train, rows_table(lab, "train").y
+    if not isinstance(loader, DataLoader) or isinstance(loader.sampler, USUAL) or given is None:
+        return
+    dataset = loader.dataset
+    if rows_table(lab, "train").numbers or not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__"):
+        return
+    with lab.program.kept(seed=0):
+        places = range(0, len(dataset), max(1, len(dataset) // MAX_ROWS))
+        held = np.array([int(torch.as_tensor(dataset[place][1])) for place in places])
+    if held.min() < 0 or not set(np.unique(given)) <= set(np.unique(held)):
+        return
+    width = int(held.max()) + 1
+    there, drawn = (np.bincount(labels, minlength=width) / len(labels) for labels in (held, given))
+    rare = np.flatnonzero((there > 0) & (there < 0.5 / np.count_nonzero(there)))
+    for label in rare[np.argsort(drawn[rare] / there[rare])][:1]:
+        least, most = there[label], max(drawn[label], 1 / len(given))  # beyond what chance does to counts
+        if most + 3 * (most / len(given)) ** 0.5 < 0.5 * (least - 3 * (least / len(held)) ** 0.5):
+            message = (
+                f"class {label} is {there[label]:.1%} of the data set and {drawn[label]:.1%} of what the sampler draws"
+            )
+            evidence = {"class": int(label), "held": float(there[label]), "drawn": float(drawn[label])}
+            fix = "weigh each row by one over the number of rows of its class"
+            yield Finding("class-imbalance", "error", message, evidence, fix)
 
 
 def worker_seeds(lab: Lab) -> Iterator[Finding]:

@@ -57,7 +57,8 @@ def _seen(lab: Lab, loader: Any) -> tuple[list[Any], list[bool], float]:
     modes: list[bool] = []
 
     def note(module: nn.Module, given: Any, named: Any) -> None:
-        seen.append(mapped(named if named else (given[0] if len(given) == 1 else given), lambda t: t.detach()))
+        inputs = program.opened(named if named else (given[0] if len(given) == 1 else given))
+        seen.append(mapped(inputs, lambda t: t.detach()))
         modes.append(module.training)
 
     hook = program.model.register_forward_pre_hook(note, with_kwargs=True)

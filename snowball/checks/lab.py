@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from .answer import Answer, joined_answers, read_answer, share_of_kin
 from .experiment import AS_IT_IS, Change, Outcome, changed_rates
+from .jagged import Jagged
 from .nested import joined, leaves, mapped, row_count, rows_of
-from .program import Program, call, without_workers
+from .program import Program, without_workers
 from .sample import Sample, count_rows, together
 
-__all__ = ["PROBED", "Lab", "OutOfTime"]
+__all__ = ["MAX_ROWS", "PROBED", "Lab", "OutOfTime"]
 
 MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
 PROBED = 32  # rows in the batch that single experiments use
@@ -39,7 +40,7 @@ class Lab:
     """The program under test and what is known of it so far. `seconds` is what all experiments may take."""
 
     def __init__(self, program: Program, seconds: float = 60.0) -> None:
-        self.program = program
+        self.program = _opened(program)
         self.started = time.monotonic()
         self.seconds = seconds
         self._outcomes: dict[str, Outcome] = {}
@@ -99,7 +100,7 @@ class Lab:
         model = self.program.model
         model.train(training)
         with torch.set_grad_enabled(grad):
-            return call(model, inputs)
+            return self.program.outputs(inputs)
 
     def predict(self, sample: Sample, rows: int = 2000) -> Any:
         """Outputs for a sample's rows in evaluation mode, batch by batch as they came."""
@@ -123,8 +124,8 @@ class Lab:
     def read(self, outputs: Any, targets: Any) -> Answer:
         """What is answered; unknown where rows are compared with one another, or outputs are places in a space."""
         answer = read_answer(outputs, targets)
-        embeds = answer.form == "classes" and self.embeds
-        return replace(answer, form="unknown") if self.compares_rows or embeds else answer
+        places = (answer.form == "classes" and self.embeds) or (answer.form == "numbers" and self.relative)
+        return replace(answer, form="unknown") if self.compares_rows or places else answer
 
     @cached_property
     def embeds(self) -> bool:
@@ -152,6 +153,37 @@ class Lab:
             heeds = abs(value(outputs, others) - base) > same
             blind = abs(value(outputs, none) - base) < same
             return abs(value(turned, targets) - base) < same and (heeds or blind)
+
+    @cached_property
+    def relative(self) -> bool:
+        """Whether the loss takes outputs alike that are all raised or stretched, in each row or as a whole.
+
+        Such are ranked, or compared with one another; they are no numbers that are to be hit.
+        """
+        inputs, targets = self.first_batch
+        with self.program.kept(seed=0):
+            outputs = mapped(self.outputs(inputs, training=True), lambda t: t.detach())
+            answer = read_answer(outputs, targets)
+            scores = dict(leaves(outputs)).get(answer.path)
+            if answer.form != "numbers" or scores is None:
+                return False
+            random = torch.Generator().manual_seed(0)
+            each = (len(scores), *[1] * (scores.dim() - 1))
+            by_row = torch.rand(each, generator=random).to(scores)
+            noise = torch.randn(scores.shape, generator=random).to(scores)
+
+            def value(made: Tensor) -> float:
+                torch.manual_seed(0)
+                moved = mapped(outputs, lambda t: made if t is scores else t)
+                return float(torch.as_tensor(self.program.loss(moved, targets)).detach().mean())
+
+            made = scores + noise  # of an untrained network all may be the same
+            base, stirred = value(made), value(made + noise)
+            same = 1e-5 * max(abs(base), 1e-3)
+            alike = [value(made + 2), value(made * 2)]
+            if scores.numel() > len(scores):
+                alike += [value(made + by_row), value(made * (0.5 + by_row))]
+        return abs(stirred - base) > same and any(abs(other - base) < same for other in alike)
 
     def _read_all(self, pairs: Sequence[tuple[Any, Any]]) -> Answer:
         """What batches of (outputs, targets) answer together."""
@@ -330,14 +362,24 @@ class Lab:
         """One step as the program does it; returns its loss, detached."""
         program, model = self.program, self.program.model
         if program.train_step is not None and not plain:
-            loss = program.train_step(model, batch, optimizer)
+            loss = program.train_step(model, (program.closed(batch[0]), batch[1]), optimizer)
             return torch.as_tensor(loss).detach().float().reshape(-1)[:1].squeeze()
         model.train()
         optimizer.zero_grad()
-        loss = program.loss(call(model, batch[0]), batch[1])
+        loss = program.loss(program.outputs(batch[0]), batch[1])
         loss.backward()
         optimizer.step()
         return loss.detach().float()
+
+
+def _opened(program: Program) -> Program:
+    """The program with its texts as rows of a table, where they come as one flat list of words."""
+    with program.kept(seed=0):
+        try:
+            inputs, targets = next(iter(program.batches(without_workers(program.train))))
+        except Exception:  # said where the first batch is tried
+            return program
+    return replace(program, jagged=Jagged.of(inputs, targets))
 
 
 def _trainable(model: nn.Module) -> list[nn.Parameter]:

@@ -12,7 +12,7 @@ from ..finding import Finding, Severity
 from .dependence import spare_optimizer
 from .lab import Lab
 from .nested import leaves
-from .program import call, without_workers
+from .program import without_workers
 from .scale import standardiser
 
 __all__ = ["batch_loss", "symmetry", "unregistered", "weights"]
@@ -20,7 +20,7 @@ __all__ = ["batch_loss", "symmetry", "unregistered", "weights"]
 
 def batch_loss(lab: Lab, batch: tuple[Any, Any]) -> Tensor:
     lab.program.model.train()
-    return lab.program.loss(call(lab.program.model, batch[0]), batch[1])
+    return lab.program.loss(lab.program.outputs(batch[0]), batch[1])
 
 
 def unregistered(lab: Lab) -> Iterator[Finding]:

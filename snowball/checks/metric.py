@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,19 +26,25 @@ __all__ = ["metric"]
 SAME = 1e-4
 
 
+def _as_they_are(inputs: Any) -> Any:
+    return inputs
+
+
 class Places(NamedTuple):
     """Where rows of one content stand, by the content's key."""
 
     rows: dict[int, list[int]]
     positions: bool = False
     """One answer a position, (B, T, C): as many as the rows of a batch are long."""
+    opened: Callable[[Any], Any] = _as_they_are
+    """From inputs as the metric has them to those that the keys are of."""
 
     @classmethod
-    def of(cls, sample: Sample, positions: bool = False) -> Places:
+    def of(cls, lab: Lab, sample: Sample, positions: bool = False) -> Places:
         found: dict[int, list[int]] = {}
         for row, key in enumerate(row_keys(sample.inputs)):
             found.setdefault(key, []).append(row)
-        return cls(found, positions)
+        return cls(found, positions, lab.program.opened)
 
     def answers_differ(self, answers: Tensor) -> float:
         """The share of rows of one content with other answers, which a stand-in only tells apart by their order."""
@@ -73,7 +79,7 @@ class _StandIn(nn.Module):
         return places[(self.met[key] - 1) % len(places)]
 
     def forward(self, *given: Any, **named: Any) -> Any:
-        inputs = named or (given[0] if len(given) == 1 else given)
+        inputs = self.table.opened(named or (given[0] if len(given) == 1 else given))
         lengths = [t.shape[1] for _, t in leaves(inputs) if t.dim() > 1]
         index = torch.tensor([self._place(key) for key in row_keys(inputs)])
         self.asked += len(index)
@@ -92,13 +98,16 @@ def metric(lab: Lab) -> Iterator[Finding]:
     if answer.form == "classes" and not answer.one_a_row:
         yield from _positions(lab, outputs, val)
         return
+    if lab.relative and isinstance(outputs, Tensor) and isinstance(val.targets, Tensor):
+        yield from _best_hidden(lab, outputs, val.targets)
+        return
     masks = answer.form == "binary" and not answer.one_a_row and len(answer.labels) % len(val) == 0
     whole = answer.one_a_row and len(answer.labels) == len(val)
     if answer.form == "unknown" or not (whole or masks):
         return
     if {name for name, _ in leaves(outputs)} != {answer.path} or row_count(outputs) != len(val):
         return
-    table = Places.of(val)
+    table = Places.of(lab, val)
     if table.answers_differ(answer.labels.reshape(len(val), -1)) > 0.02:
         return
     perfect, wrong = _made(answer, outputs, 0), _made(answer, outputs, 1)
@@ -125,6 +134,34 @@ def metric(lab: Lab) -> Iterator[Finding]:
     yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
 
 
+def _best_hidden(lab: Lab, outputs: Tensor, grades: Tensor) -> Iterator[Finding]:
+    """Items of a row that are ranked: where the best stand last, a metric of ranks must say less than where they lead.
+
+    outputs, grades: (N, D) of D items, the higher the better.
+    """
+    program, val = lab.program, lab.val
+    assert program.evaluate is not None and val is not None
+    if outputs.shape != grades.shape or grades.dim() != 2 or grades.shape[1] < 8:
+        return
+    table, grades = Places.of(lab, val), grades.to(outputs)
+    hidden = torch.where(grades == grades.max(1, keepdim=True).values, grades.min() - 1, grades)
+    values = []
+    for scores in (grades, hidden):
+        stand_in = _StandIn(table, scores)
+        try:
+            with program.kept(seed=0):
+                values.append(float(program.evaluate(stand_in, program.val)))
+        except Exception:  # a metric that asks more of a model than answers cannot be tested so
+            return
+        if stand_in.strange or not stand_in.asked:
+            return
+    best, worse = values
+    if worse >= best - 1e-6 * abs(best):
+        message = f"the metric gives {best:.4g} where each row's best items lead, and {worse:.4g} where they stand last"
+        evidence = {"best_first": best, "best_last": worse}
+        yield Finding("metric-wrong", "error", message, evidence, "the ideal order is that of all items of a row")
+
+
 def _loss_agrees(lab: Lab, perfect: Any, wrong: Any) -> bool:
     """Whether the loss prefers the answers that are held for right; a small distance may be what says yes."""
     assert lab.val is not None
@@ -147,7 +184,7 @@ def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     if not last and (scores.dim() < 3 or (scores.shape[0], *scores.shape[2:]) != targets.shape):
         return
     classes = scores.shape[-1 if last else 1]
-    table = Places.of(val, positions=last)
+    table = Places.of(lab, val, positions=last)
     if table.answers_differ(targets) > 0:
         return
     values, made = [], []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding
+from .control import bag
 from .lab import Lab
 from .nested import leaves
 from .sample import Sample, row_contents
@@ -121,9 +122,12 @@ def _tells(piece: bytes, size: int) -> bool:
     return len(set(steps)) >= size // 3 and max(map(steps.count, set(steps))) <= 0.4 * size
 
 
-def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[Finding]:
+def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor, rows: Tensor, nearer: float) -> Iterator[Finding]:
     """Rows that were copied with a little noise before the split, so that copies lie in both: the nearest training row
-    is far nearer than a fiftieth of all of them are, and has the very same answer."""
+    is far nearer than a fiftieth of all of them are, and has the very same answer.
+
+    `one`: the training rows as points, `two`: held-out `rows` of them; `nearer`: the ratio of distances.
+    """
     targets, held = lab.train.targets, val.targets
     if not (_asked(lab.train).all() and _asked(val).all()):
         return
@@ -132,11 +136,11 @@ def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[
     several = max(20, len(one) // 50)
     near, places = torch.cdist(two, one).topk(several, 1, largest=False)
     ratio = near[:, 0] / near[:, -1].clamp(min=1e-12)
-    copies = (ratio < 0.25) & (near[:, 0] > 0)
+    copies = (ratio < nearer) & (near[:, 0] > 0)
     share = float(copies.float().mean())
     if share < 0.2:
         return
-    same = [torch.equal(held[row], targets[places[row, 0]]) for row in copies.nonzero()[:, 0].tolist()]
+    same = [torch.equal(held[rows[row]], targets[places[row, 0]]) for row in copies.nonzero()[:, 0].tolist()]
     many = targets.is_floating_point() and targets.unique().numel() > 20  # equal answers are no chance
     if sum(same) > (0.9 if many else 0.98) * len(same) and (many or share > 0.5):
         message = (
@@ -146,10 +150,25 @@ def _copied_before(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[
         yield Finding("split-overlap", "error", message, {"share": share}, fix)
 
 
+def _words_copied_before(lab: Lab, val: Sample) -> Iterator[Finding]:
+    """The same of texts: which words they hold, in whatever order."""
+    held = [
+        [t for _, t in leaves(sample.inputs) if t.dim() == 2 and len(t) == len(sample)] for sample in (lab.train, val)
+    ]
+    if [len(tensors) for tensors in held] != [1, 1]:
+        return
+    one, two = (torch.from_numpy(bag(tensor)) for (tensor,) in held)
+    rich = (two.sum(1) >= 6).nonzero()[:, 0][:600]
+    if len(rich) >= 100:
+        yield from _copied_before(lab, val, one, two[rich], rich, nearer=0.67)
+
+
 def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     """Held-out rows whose nearest training row is far nearer than training rows are to one another."""
     floats = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and len(t) == len(lab.train)]
     others = [t for _, t in leaves(val.inputs) if t.is_floating_point() and len(t) == len(val)]
+    if not floats:
+        yield from _words_copied_before(lab, val)
     if len(floats) != 1 or len(others) != 1 or floats[0].shape[1:] != others[0].shape[1:]:
         return
     one, two = floats[0].reshape(len(lab.train), -1), others[0].reshape(len(val), -1)
@@ -161,7 +180,7 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     inside = torch.cdist(one[: len(two)], one)
     inside[torch.arange(len(inside)), torch.arange(len(inside))] = math.inf
     usual, near = inside.min(1).values, torch.cdist(two, one).min(1).values
-    yield from _copied_before(lab, val, one, two)
+    yield from _copied_before(lab, val, one, two, torch.arange(len(two)), nearer=0.25)
     if one.shape[1] < 8:
         return
     bound = 0.4 * float(usual.quantile(0.05))

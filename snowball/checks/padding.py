@@ -90,10 +90,12 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
         return
     bare = lab.outcome(_without_padding(lab, name))
     gain = lab.shuffled.gain(bare)
-    evidence = {"moved": moves, "length": keep, "width": tensor.shape[1], "gain_without": gain}
+    told = _tells_lengths(inputs, lengths)
+    evidence = {"moved": moves, "length": keep, "width": tensor.shape[1], "gain_without": gain, "told": told}
     message = f"padding changes the answer of the row it follows: outputs move by {moves:.2g}"
+    message += ", though the model is told where it begins" if told else ""
     # Much padded data is learned well with its padding in view, so that the harm decides.
-    severity: Severity = "error" if gain > CLEAR else "warning"
+    severity: Severity = "error" if gain > (HARM if told else CLEAR) else "warning"
     if severity == "error":
         message += f"; without any the program learns {gain:.0%} more of what there is"
     yield Finding("padding-leak", severity, message, evidence, "mask the padding, or pack the sequences")
@@ -115,6 +117,16 @@ def _padded(inputs: Any) -> list[tuple[str, Tensor]]:
     """Every input whose rows end in padding."""
     count = row_count(inputs)
     return [(name, t) for name, t in leaves(inputs) if t.dim() >= 2 and len(t) == count and _padding(t) is not None]
+
+
+def _tells_lengths(inputs: Any, lengths: Tensor) -> bool:
+    """Whether another input says how long each row is, or which of its entries count."""
+    for _, tensor in leaves(inputs):
+        marks = tensor.dim() == 2 and bool(((tensor == 0) | (tensor == 1)).all()) and len(tensor) == len(lengths)
+        counted = tensor.sum(1) if marks else tensor
+        if counted.shape == lengths.shape and bool((counted == lengths).float().mean() > 0.9):
+            return True
+    return False
 
 
 def _cut(inputs: Any, width: int, keep: int) -> Any:

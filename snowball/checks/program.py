@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..finding import BadInput, nearest
+from .jagged import Jagged
 from .nested import row_count, to_device
 
-__all__ = ["KEYS", "Program", "call", "mode_matters"]
+__all__ = ["KEYS", "Program", "mode_matters"]
 
 KEYS = {
     "model": "nn.Module; called model(inputs), model(*inputs) for a tuple, model(**inputs) for a dict",
@@ -40,8 +41,7 @@ KEYS = {
 REQUIRED = ("model", "loss", "train")
 
 
-def call(model: Any, inputs: Any) -> Any:
-    """The model's outputs for a batch's inputs."""
+def _call(model: Any, inputs: Any) -> Any:
     if isinstance(inputs, dict):
         return model(**inputs)
     if isinstance(inputs, tuple | list):
@@ -66,6 +66,8 @@ class Program:
     causal: bool = False
     held: tuple[Any, ...] = field(default=(), repr=False)
     """Modules and optimisers that the program's functions hold on to, beside those it handed over."""
+    jagged: Jagged | None = None
+    """Where the first batch has its words, if they come as one flat list; checks see them as rows of a table."""
 
     @classmethod
     def of(cls, parts: Mapping[str, Any]) -> Program:
@@ -122,7 +124,19 @@ class Program:
             inputs, targets = to_device(batch[0], self.device), to_device(batch[1], self.device)
             if row_count(inputs) == 0:
                 raise BadInput("a batch holds no tensor with rows")
-            yield inputs, targets
+            yield self.opened(inputs), targets
+
+    def opened(self, inputs: Any) -> Any:
+        """Inputs of the program's own batches, as checks see them: B rows stand first in every tensor."""
+        return self.jagged.padded(inputs) if self.jagged else inputs
+
+    def closed(self, inputs: Any) -> Any:
+        """What `opened` was given."""
+        return self.jagged.flat(inputs) if self.jagged else inputs
+
+    def outputs(self, inputs: Any) -> Any:
+        """The model's outputs for a batch's inputs."""
+        return _call(self.model, self.closed(inputs))
 
     @contextmanager
     def kept(self, seed: int | None = None) -> Iterator[None]:

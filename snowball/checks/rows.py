@@ -1,4 +1,4 @@
-"""Checks of the rows that loaders give: constant, leaking, in order, rare or out of scale."""
+"""Checks of the rows that loaders give: constant, in order, rare or out of scale."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from ..finding import Finding, Severity
-from .control import features, out_of_fold
 from .experiment import CLEAR, Change
 from .lab import Lab
 from .nested import leaves, rows_of
 from .scale import by_channel, standardiser
 from .split import rows_table
 
-__all__ = ["class_imbalance", "constant_input", "input_scale", "target_leak", "unshuffled"]
+__all__ = ["class_imbalance", "constant_input", "input_scale", "unshuffled"]
 
 
 def constant_input(lab: Lab) -> Iterator[Finding]:
@@ -39,6 +38,13 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
             message = "the rows of a batch are all the same, though batches differ"
             fix = "give each row a copy: what a data set fills in place is the same memory in every row"
             yield Finding("constant-input", "error", message, {"input": name}, fix)
+            return
+        if tensor.is_floating_point() and _mostly_constant(tensor):
+            flat = by_channel(tensor)
+            places = (flat == flat[:1]).all(0).nonzero()[:, 0].tolist()
+            message = f"{len(places)} of {flat.shape[1]} features are the same in all rows: {places[:10]}"
+            fix = "look at what clips, rounds or fills them before they get here"
+            yield Finding("constant-input", "error", message, {"input": name, "features": places}, fix)
             return
         flat = tensor.reshape(len(tensor), -1)
         different = len(flat.unique(dim=0)) if flat.shape[1] <= 20000 else len(flat)
@@ -63,6 +69,14 @@ def _same_in_batches(tensor: Tensor, sizes: tuple[int, ...]) -> bool:
     """Whether every batch of four rows or more is one row again and again."""
     large = [batch for batch in tensor.split(list(sizes)) if len(batch) >= 4]
     return bool(large) and all(bool((batch == batch[:1]).all()) for batch in large)
+
+
+def _mostly_constant(tensor: Tensor) -> bool:
+    """Whether a third of a table's features are constant: more than kinds that never came, or borders of a picture."""
+    if tensor.dim() not in (2, 3):
+        return False
+    flat = by_channel(tensor)
+    return 3 <= flat.shape[1] <= 40 and 3 * int((flat == flat[:1]).all(0).sum()) >= max(6, flat.shape[1])
 
 
 def input_scale(lab: Lab) -> Iterator[Finding]:
@@ -111,130 +125,6 @@ def input_scale(lab: Lab) -> Iterator[Finding]:
         )
     elif shown["largest"] > 100:
         yield Finding("input-scale", "note", f"inputs reach {shown['largest']:.3g}", evidence)
-
-
-def target_leak(lab: Lab) -> Iterator[Finding]:
-    """One feature of many that gives the answer by itself, where the others together do not."""
-    rows = rows_table(lab, "train")
-    if not rows.usable or rows.y is None:
-        return
-    if rows.numbers:
-        yield from _copied(lab, rows.y)
-    else:
-        yield from _in_one_place(lab, rows.y)
-    floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
-    if not floats:
-        return
-    table = torch.cat([t.float() for t in floats], 1).numpy()
-    if table.shape[1] < 3 or table.shape[1] > 400 or lab.answer.form == "unknown":
-        return
-    if not all(t.is_floating_point() for t in floats):
-        return
-    y = rows.y
-    alone = np.array([_alone(table[:, j], y, rows.numbers) for j in range(table.shape[1])])
-    best = int(alone.argmax())
-    order = np.sort(alone)
-    second = float(order[-2])
-    if alone[best] < 0.9 or alone[best] - second < 0.02:
-        return
-    rest = np.delete(table, best, 1)
-    without, _ = out_of_fold(rest, y, rows.numbers)
-    base = 0.0 if rows.numbers else float(np.bincount(y).max() / len(y))
-    evidence = {
-        "feature": best,
-        "alone": float(alone[best]),
-        "next_best": second,
-        "others_together": without,
-        "constant": base,
-    }
-    margin = (alone[best] - without) / max(1e-6, 1 - without)
-    if rows.numbers:  # what a leak leaves over is noise; what a cause leaves over, other causes explain
-        line = np.polynomial.Polynomial.fit(table[:, best], y, 1)
-        evidence["rest_explained"], _ = out_of_fold(rest, y - line(table[:, best]), True)
-        if evidence["rest_explained"] > 0.1:
-            return
-    if alone[best] > 0.97 and margin > 0.5 and alone[best] - without > 0.01:
-        message = f"feature {best} alone gives {alone[best]:.1%} of answers, all others together {without:.1%}"
-        yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
-
-
-def _in_one_place(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
-    """A pixel or a word at one place that tells the class by itself, where all others together tell less of it."""
-    classes = np.unique(y)
-    for name, tensor in leaves(lab.train.inputs):
-        table = tensor.reshape(len(y), -1).double().numpy() if len(tensor) == len(y) and tensor.dim() > 1 else None
-        wide = tensor.dim() > 2 or not tensor.is_floating_point()
-        if table is None or not wide or not 8 <= table.shape[1] <= 50_000 or len(classes) > 50:
-            continue
-        alone = np.zeros(table.shape[1])
-        for column in _telling(table, y, classes):
-            alone[column] = _by_value(table[:, column], y)
-        found = np.flatnonzero(alone > 0.97)
-        if not 0 < len(found) <= 0.1 * table.shape[1]:
-            continue
-        rest = features(tensor.reshape(len(y), -1)[:, torch.as_tensor(np.flatnonzero(alone <= 0.9))], len(y))
-        assert rest is not None
-        without, _ = out_of_fold(rest, y, False)
-        base, best = float(np.bincount(y).max() / len(y)), float(alone.max())
-        # where nothing else tells anything, that place is the problem that was set
-        if without - base > 0.1 * (1 - base) and best - without > max(0.01, 0.5 * (1 - without)):
-            evidence = {"input": name, "places": found[:10].tolist(), "alone": best, "others_together": without}
-            message = f"number {int(found[0])} of each row tells {best:.1%} of answers, all others {without:.1%}"
-            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
-            return
-
-
-def _telling(table: np.ndarray, y: np.ndarray, classes: np.ndarray, most: int = 40) -> np.ndarray:
-    """The columns that vary least within classes, as a share of how they vary in all."""
-    total = np.maximum(table.var(0), 1e-12)
-    within = sum(table[y == label].var(0) * float((y == label).mean()) for label in classes)
-    share = np.where(table.var(0) > 1e-12, within / total, 1.0)
-    order = np.argsort(share)[:most]
-    return order[share[order] < 0.5]
-
-
-def _by_value(column: np.ndarray, y: np.ndarray) -> float:
-    """How well a column's value tells the class, learned from every other row; in bins where it has many values."""
-    values, codes = np.unique(column, return_inverse=True)
-    if len(values) > 64:
-        return _alone(column, y, False)
-    half = np.arange(len(y)) % 2 == 0
-    counts = np.zeros((len(values), int(y.max()) + 1))
-    np.add.at(counts, (codes[half], y[half]), 1)
-    return float((counts.argmax(1)[codes[~half]] == y[~half]).mean())
-
-
-def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
-    """A number among several that is the target itself, or a line of it."""
-    for name, tensor in leaves(lab.train.inputs):
-        if not tensor.is_floating_point() or len(tensor) != len(y):
-            continue
-        table = tensor.reshape(len(y), -1).double().numpy()
-        if not 3 <= table.shape[1] <= 5000:
-            continue
-        centred, wanted = table - table.mean(0), y - y.mean()
-        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
-        related = np.abs(centred.T @ wanted) / np.maximum(size, 1e-12)
-        found = np.flatnonzero(related > 0.99999)
-        if 0 < len(found) <= 0.2 * table.shape[1] + 1:
-            message = f"number {int(found[0])} of each row of the input is the target itself"
-            evidence = {"input": name, "places": found[:10].tolist()}
-            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
-            return
-
-
-def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:
-    """How well a feature answers by itself: R squared of a line or of 20 bins, or accuracy of bins, out of fold."""
-    if feature.std() < 1e-12:
-        return 0.0
-    half = np.arange(len(y)) % 2 == 0
-    edges = np.unique(np.quantile(feature[half], np.linspace(0, 1, 21)[1:-1]))
-    bins = np.searchsorted(edges, feature, side="right")
-    if numbers:
-        return float(np.corrcoef(feature, y)[0, 1] ** 2)
-    table = np.zeros((len(edges) + 1, int(y.max()) + 1))
-    np.add.at(table, (bins[half], y[half]), 1)
-    return float((table.argmax(1)[bins[~half]] == y[~half]).mean())
 
 
 def unshuffled(lab: Lab) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def count_rows(inputs: Any, targets: Any) -> int:
 
 
 def row_contents(inputs: Any) -> list[bytes]:
-    """Each row's content as bytes."""
+    """Each row's content as bytes, without what fills it up behind."""
     count = row_count(inputs)
     parts = [
         t.detach().cpu().contiguous().reshape(count, -1) for _, t in leaves(inputs) if t.dim() > 0 and len(t) == count
@@ -60,12 +60,22 @@ def row_contents(inputs: Any) -> list[bytes]:
     if not parts:
         return []
     flat = [part.float().numpy() for part in parts]
-    return [b"".join(part[row].tobytes() for part in flat) for row in range(count)]
+    ends = [_ends(part) for part in flat]
+    return [
+        b"|".join(part[row, : end[row]].tobytes() for part, end in zip(flat, ends, strict=True)) for row in range(count)
+    ]
+
+
+def _ends(table: Any) -> list[int]:
+    """Where each row's last number stands that is no filling, 0 or -100."""
+    filled = (table == 0) | (table == -100)
+    ends: list[int] = (table.shape[1] - filled[:, ::-1].argmin(1) - filled.all(1) * table.shape[1]).tolist()
+    return ends
 
 
 def row_keys(inputs: Any) -> list[int]:
-    """Each row's content as a number, whatever padding of zeros stands behind it."""
-    return [hash(row.rstrip(b"\x00")) for row in row_contents(inputs)]
+    """Each row's content as a number."""
+    return [hash(row) for row in row_contents(inputs)]
 
 
 def together(batches: list[Any]) -> Any:

@@ -17,6 +17,7 @@ from .sample import Sample
 __all__ = ["Rows", "rows_table"]
 
 PIXELS = 4  # of each picture that a control looks at
+FEWEST = 30  # rows that tell one control from another, where they differ much
 
 
 class Rows:
@@ -42,7 +43,7 @@ class Rows:
             elif flat.is_floating_point() and lab.answer.form == "numbers" and flat.shape[1] <= 8:
                 self.numbers = True
                 self.y = flat[:, 0].numpy().astype(np.float64)
-        if self.y is not None and len(np.unique(self.y)) < 2:
+        if self.y is not None and (len(np.unique(self.y)) < 2 or lab.compares_rows):  # else y says which row is whose
             self.y = None
 
     @classmethod
@@ -78,7 +79,7 @@ class Rows:
 
     @property
     def usable(self) -> bool:
-        return self.x is not None and self.y is not None and len(self.y) >= 60
+        return self.x is not None and self.y is not None and len(self.y) >= FEWEST
 
 
 def rows_table(lab: Lab, which: str) -> Rows:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..finding import Finding
 from .lab import Lab
-from .program import call, mode_matters, without_workers
+from .program import mode_matters, without_workers
 
 __all__ = ["step"]
 
@@ -87,7 +87,7 @@ def _record(lab: Lab, *, clear_after_update: bool = False) -> _Record:
                 training = [(m, m.training) for m in program.model.modules()]
                 buffers = [(b, b.detach().clone()) for b in program.model.buffers()]
                 program.model.train()
-                loss = program.loss(call(program.model, batch[0]), batch[1])
+                loss = program.loss(program.outputs(batch[0]), batch[1])
                 grads = torch.autograd.grad(loss.mean(), params, allow_unused=True)
                 record.own.append(_vector(list(grads), params))
                 with torch.no_grad():

@@ -19,6 +19,7 @@ from snowball.checks import (
     evaluation,
     labels,
     layers,
+    leak,
     learning,
     loss,
     loss_input,
@@ -259,7 +260,7 @@ CASES: dict[str, tuple[Callable[[Lab], Any], Callable[[], dict[str, Any]], Calla
         lambda: program(val=loader(1 - X[VAL], Y[VAL])),
         lambda: program(),
     ),
-    "target-leak": (rows.target_leak, lambda: tabular(leak=True), lambda: tabular(leak=False)),
+    "target-leak": (leak.target_leak, lambda: tabular(leak=True), lambda: tabular(leak=False)),
     "input-scale": (
         rows.input_scale,
         lambda: program(train=loader(X[TRAIN] * 4080, Y[TRAIN]), val=loader(X[VAL] * 4080, Y[VAL])),

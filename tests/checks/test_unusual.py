@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from snowball.checks import layers, learning, metric, minimum, overlap, padding, rows
+from snowball.checks import layers, leak, learning, metric, minimum, overlap, padding
 
 from .programs import TRAIN, VAL, X, Y, errors, found, loader, mlp, program
 
@@ -117,7 +117,7 @@ def test_a_stamp_in_the_corner_of_pictures(stamped: bool) -> None:
     torch.manual_seed(0)
     noisy = x + 0.6 * torch.randn(x.shape) * (torch.arange(64).reshape(8, 8) > 0)  # hard, but for the stamp
     parts = {"train": loader(noisy[TRAIN], Y[TRAIN]), "val": loader(noisy[VAL], Y[VAL], 64)}
-    assert errors(rows.target_leak, program(model, **parts)) == (["target-leak"] if stamped else [])
+    assert errors(leak.target_leak, program(model, **parts)) == (["target-leak"] if stamped else [])
 
 
 def test_positions_that_the_loss_leaves_out_are_not_asked() -> None:
