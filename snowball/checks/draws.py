@@ -60,7 +60,7 @@ def drawn_rarer(lab: Lab) -> Iterator[Finding]:
         return
     width = int(held.max()) + 1
     there, drawn = (np.bincount(labels, minlength=width) / len(labels) for labels in (held, given))
-    rare = np.flatnonzero((there > 0) & (there < 0.5 / np.count_nonzero(there)))
+    rare = np.flatnonzero((there > 0) & (there < 1 / np.count_nonzero(there)))
     for label in rare[np.argsort(drawn[rare] / there[rare])][:1]:
         least, most = there[label], max(drawn[label], 1 / len(given))  # beyond what chance does to counts
         if most + 3 * (most / len(given)) ** 0.5 < 0.5 * (least - 3 * (least / len(held)) ** 0.5):
