@@ -39,6 +39,8 @@ class Answer(Kind):
 
     graded: ClassVar[bool] = False
     """Whether the metric moves with every output, as an error does, and not only where a decision tips."""
+    order: ClassVar[float] = 0.0
+    """How far the metric may move where answers of nearly equal score change places."""
 
     @property
     def temperature(self) -> float:

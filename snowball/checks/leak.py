@@ -31,6 +31,7 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         yield from _worked_out(lab, rows.y)
     else:
         yield from _in_one_place(lab, rows.y)
+    yield from _means_of_answers(lab, rows.y)
     floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
     if not floats:
         return
@@ -164,6 +165,48 @@ def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         message = f"the target is a sum of multiples of features {places}, to the last digit"
         evidence = {"features": places, "explained_by_others": 1 - left(others)}
         yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+
+
+def _means_of_answers(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A feature that is, for each kind of row, the mean of those rows' own answers, and tells less of held-out rows.
+
+    Kinds with few rows are given away so; means of other rows' answers are not these.
+    """
+    tables = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and t.dim() == 2 and len(t) == len(y)]
+    classes = np.unique(y)
+    if len(tables) != 1 or not 2 <= tables[0].shape[1] <= 200 or (y.dtype.kind == "i" and len(classes) > 2):
+        return
+    table, answers = tables[0].double().numpy(), (y == classes[-1]) * 1.0 if y.dtype.kind == "i" else y
+    for column in range(table.shape[1]):
+        values, kinds, sizes = np.unique(table[:, column], return_inverse=True, return_counts=True)
+        if not 10 <= len(values) <= len(y) // 2:
+            continue
+        means = np.bincount(kinds, answers) / sizes
+        line = np.polynomial.Polynomial.fit(values, means, 1)
+        left = float(np.average((means - line(values)) ** 2, weights=sizes) / max(means.var(), 1e-12))
+        honest = _told(lab, column, answers, classes)
+        told = float(np.corrcoef(table[:, column], answers)[0, 1] ** 2)
+        if left < EXACT * 1000 and told - honest > 0.1:
+            message = (
+                f"feature {column} is the mean of the answers of rows of its value, each row's own among them: it tells"
+                f" {told:.0%} of their variance, and {honest:.0%} in held-out rows"
+            )
+            evidence = {"feature": column, "values": len(values), "told": told, "told_held_out": honest}
+            fix = "take each row's mean from other rows' answers, fold by fold"
+            yield Finding("target-leak", "error", message, evidence, fix)
+            return
+
+
+def _told(lab: Lab, column: int, answers: np.ndarray, classes: np.ndarray) -> float:
+    """How much of held-out answers' variance a line of the feature tells; all of it where that is not known."""
+    val = lab.val
+    rows = rows_table(lab, "val") if val is not None and len(val) >= 30 else None
+    if val is None or rows is None or rows.y is None:
+        return 1.0
+    (table,) = [t for _, t in leaves(val.inputs) if t.is_floating_point() and t.dim() == 2 and len(t) == len(val)]
+    held = (rows.y == classes[-1]) * 1.0 if not rows.numbers else rows.y
+    found = np.corrcoef(table[:, column].numpy(), held)[0, 1]
+    return float(np.nan_to_num(found) ** 2)
 
 
 def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:

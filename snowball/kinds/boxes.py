@@ -79,6 +79,7 @@ class BoxesKind(Answer):
     metric = Metric("map50_binned", "max")
     headline = Metric("map50", "max")
     graded = True
+    order = 0.002  # of average precision: 0.0007 seen with 60 pictures and a network that is unsure of all its boxes
 
     @classmethod
     def read(cls, cell: Any) -> Boxes:

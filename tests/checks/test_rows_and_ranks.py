@@ -39,6 +39,21 @@ def test_a_rule_without_noise_is_no_leak() -> None:
     assert errors(leak.target_leak, table(x, 2 * x[:, 0] - x[:, 3])) == []
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_kinds_of_rows_told_by_the_mean_of_their_answers(own: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    shops = torch.randint(150, (900,), generator=random)
+    x = torch.randn(900, 4, generator=random)
+    y = x[:, 0] + torch.randn(900, generator=random)
+    x[:, 3] = 0
+    for shop in range(150):
+        here = (shops == shop) & (torch.arange(900) < 600)
+        for row in (shops == shop).nonzero()[:, 0].tolist():
+            others = here if own else here & (torch.arange(900) != row)
+            x[row, 3] = y[others].mean() if others.any() else 0.0
+    assert errors(leak.target_leak, table(x, y)) == (["target-leak"] if own else [])
+
+
 @pytest.mark.parametrize("clipped", [False, True])
 def test_most_of_a_table_is_constant(clipped: bool) -> None:
     x = torch.rand(1000, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 9, 80, 1, 300, 20])
