@@ -74,6 +74,7 @@ CHECKS = (
     mismatch.other_scale,
     curve.weight_decay,
     draws.drawn_rarer,
+    rows.weighs_the_rare_less,
     rows.class_imbalance,
     detached.detached,
     beginning.initial,

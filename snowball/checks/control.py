@@ -32,7 +32,7 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
             and tensor.dim() == 2
             and int(tensor.max()) > 1
         ):
-            parts.append(bag(tensor))
+            parts.append(bag(tensor) if not _columns(tensor) else _marks(tensor))
         else:
             parts.append(_projected(tensor.detach().float().reshape(count, -1)))
     if not parts:
@@ -40,6 +40,19 @@ def features(inputs: Any, count: int) -> np.ndarray | None:
     found = np.concatenate(parts, 1)
     cleaned: np.ndarray = np.nan_to_num(found, nan=0.0, posinf=1e6, neginf=-1e6)
     return cleaned
+
+
+def _columns(codes: Tensor) -> bool:
+    """Whether columns (N, L) are kinds of their own, each with few codes, rather than words of one list."""
+    if codes.shape[1] > 32 or int(codes.min()) < 0:
+        return False
+    return codes.shape[1] <= 4 or (len(set(codes.amax(0).tolist())) > codes.shape[1] // 2 + 1 and int(codes.max()) < 64)
+
+
+def _marks(codes: Tensor) -> np.ndarray:
+    """(N, D): a mark for the code of each column, of many codes by their remainder."""
+    each = max(8, min(64, 512 // codes.shape[1]))
+    return torch.nn.functional.one_hot(codes.long() % each, each).flatten(1).float().numpy()
 
 
 def bag(tokens: Tensor) -> np.ndarray:

@@ -9,12 +9,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, SubsetRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from ..finding import Finding
 from .lab import MAX_ROWS, Lab
 from .nested import leaves
 from .program import without_workers
+from .rows import lighter
 from .sample import row_contents
 from .split import rows_table
 
@@ -58,6 +67,19 @@ def drawn_rarer(lab: Lab) -> Iterator[Finding]:
         held = np.array([int(torch.as_tensor(dataset[place][1])) for place in places])
     if held.min() < 0 or not set(np.unique(given)) <= set(np.unique(held)):
         return
+    if isinstance(loader.sampler, WeightedRandomSampler) and len(loader.sampler.weights) == len(dataset):
+        weights = np.asarray(loader.sampler.weights)[list(places)]
+        each = {int(label): float(weights[held == label].mean()) for label in np.unique(held)}
+        found = lighter({int(label): int((held == label).sum()) for label in each}, each)
+        if found is not None:
+            label, common = found
+            message = (
+                f"the sampler weighs class {label} {each[label] / each[common]:.2g} times as much as class {common}"
+            )
+            fix = "weigh each row by one over the number of rows of its class"
+            evidence = {"weights": each, "rare": label, "common": common}
+            yield Finding("class-imbalance", "error", f"{message}, which has more rows", evidence, fix)
+            return
     width = int(held.max()) + 1
     there, drawn = (np.bincount(labels, minlength=width) / len(labels) for labels in (held, given))
     rare = np.flatnonzero((there > 0) & (there < 1 / np.count_nonzero(there)))

@@ -5,7 +5,7 @@ x: (N, D) features of N rows, y: (N,) their answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,24 +14,32 @@ from ..finding import Finding
 from .control import features, out_of_fold
 from .lab import Lab
 from .nested import leaves
-from .split import rows_table
+from .split import Rows, in_order, rows_table
 
 __all__ = ["target_leak"]
 
+LAGS = 8  # rows before and after
 EXACT = 1e-9  # of the target's variance: what rounding to 32 bits leaves, and no noise that was ever measured
 
 
 def target_leak(lab: Lab) -> Iterator[Finding]:
-    """One feature of many that gives the answer by itself, where the others together do not."""
+    """The first sign of a leak, the most direct ones before."""
     rows = rows_table(lab, "train")
     if not rows.usable or rows.y is None:
         return
-    if rows.numbers:
-        yield from _copied(lab, rows.y)
-        yield from _worked_out(lab, rows.y)
-    else:
-        yield from _in_one_place(lab, rows.y)
-    yield from _means_of_answers(lab, rows.y)
+    looks: tuple[Callable[[Lab, np.ndarray], Iterator[Finding]], ...] = (
+        (_copied, _worked_out, _of_later_answers) if rows.numbers else (_in_one_place,)
+    )
+    for look in (*looks, _told_in_training_alone, _by_itself):
+        found = list(look(lab, rows.y))
+        if found:
+            yield from found
+            return
+
+
+def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """One feature of many that gives the answer by itself, where the others together do not."""
+    numbers = rows_table(lab, "train").numbers
     floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
     if not floats:
         return
@@ -40,16 +48,15 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         return
     if not all(t.is_floating_point() for t in floats):
         return
-    y = rows.y
-    alone = np.array([_alone(table[:, j], y, rows.numbers) for j in range(table.shape[1])])
+    alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())
     order = np.sort(alone)
     second = float(order[-2])
     if alone[best] < 0.9 or alone[best] - second < 0.02:
         return
     rest = np.delete(table, best, 1)
-    without, _ = out_of_fold(rest, y, rows.numbers)
-    base = 0.0 if rows.numbers else float(np.bincount(y).max() / len(y))
+    without, _ = out_of_fold(rest, y, numbers)
+    base = 0.0 if numbers else float(np.bincount(y).max() / len(y))
     evidence = {
         "feature": best,
         "alone": float(alone[best]),
@@ -58,7 +65,7 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         "constant": base,
     }
     margin = (alone[best] - without) / max(1e-6, 1 - without)
-    if rows.numbers:  # what a leak leaves over is noise; what a cause leaves over, other causes explain
+    if numbers:  # what a leak leaves over is noise; what a cause leaves over, other causes explain
         line = np.polynomial.Polynomial.fit(table[:, best], y, 1)
         evidence["rest_explained"], _ = out_of_fold(rest, y - line(table[:, best]), True)
         if evidence["rest_explained"] > 0.1:
@@ -147,9 +154,7 @@ def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     wanted = (y - y.mean()) / y.std()
 
     def left(columns: list[int]) -> float:
-        """The share of the target's variance that a plane of these columns leaves."""
-        fitted = scaled[:, columns] @ np.linalg.lstsq(scaled[:, columns], wanted, rcond=None)[0]
-        return float(np.square(wanted - fitted).mean())
+        return _left(scaled[:, columns], wanted)
 
     columns = list(range(len(used)))
     if left(columns) > EXACT:
@@ -167,46 +172,86 @@ def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
 
 
-def _means_of_answers(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
-    """A feature that is, for each kind of row, the mean of those rows' own answers, and tells less of held-out rows.
+def _told_in_training_alone(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
+    """One feature that tells much of the training answers and little of held-out ones, where the others hold.
 
-    Kinds with few rows are given away so; means of other rows' answers are not these.
+    So does the mean of all answers of a row's kind, where the row's own is among them: kinds with few rows are given
+    away. Correlations are compared by Fisher's z.
     """
-    tables = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and t.dim() == 2 and len(t) == len(y)]
-    classes = np.unique(y)
-    if len(tables) != 1 or not 2 <= tables[0].shape[1] <= 200 or (y.dtype.kind == "i" and len(classes) > 2):
+    inputs = [t for _, t in leaves(lab.train.inputs)]
+    if lab.val is None or len(inputs) != 1 or inputs[0].dim() != 2 or not inputs[0].is_floating_point():
         return
-    table, answers = tables[0].double().numpy(), (y == classes[-1]) * 1.0 if y.dtype.kind == "i" else y
+    train, held = rows_table(lab, "train").distinct(), rows_table(lab, "val").distinct()
+    if train.x is None or train.y is None or held.x is None or held.y is None or len(held.y) < 60:
+        return
+    if train.x.shape[1] != held.x.shape[1] or not 2 <= train.x.shape[1] <= 200 or train.numbers != held.numbers:
+        return
+    if not train.numbers and not (set(np.unique(train.y)) == set(np.unique(held.y)) and len(np.unique(train.y)) == 2):
+        return
+    (here, rows), (there, others) = _correlations(train), _correlations(held)
+    error = (1 / max(1.0, rows - 3) + 1 / max(1.0, others - 3)) ** 0.5
+    fell = (np.arctanh(np.abs(here)) - np.arctanh(np.abs(there))) / error
+    order = np.argsort(fell)
+    first, second = int(order[-1]), float(fell[order[-2]])
+    lost = float(here[first] ** 2 - there[first] ** 2)
+    if fell[first] > 5 and second < 3.5 and lost > 0.05:
+        message = (
+            f"feature {first} tells {here[first] ** 2:.0%} of the training answers' variance and"
+            f" {there[first] ** 2:.0%} of held-out ones'; the others tell as much of both"
+        )
+        evidence = {"feature": first, "training": float(here[first]), "held_out": float(there[first])}
+        fix = "was it made from the answers? take each row's from other rows, fold by fold"
+        yield Finding("target-leak", "error", message, evidence, fix)
+
+
+def _correlations(rows: Rows) -> tuple[np.ndarray, float]:
+    """(D,): of each feature and the answers; 0 where a feature does not vary. And how many rows they rest on.
+
+    Of two classes as it would be if both were as often, from how far their means lie apart.
+    """
+    assert rows.x is not None and rows.y is not None
+    table, y = rows.x.astype(np.float64), rows.y
+    if rows.numbers:
+        centred, wanted = table - table.mean(0), y - y.mean()
+        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
+        found, count = centred.T @ wanted / np.maximum(size, 1e-12), float(len(y))
+    else:
+        one, two = table[y == y.max()], table[y != y.max()]
+        spread = np.sqrt((one.var(0) + two.var(0)) / 2)
+        apart = (one.mean(0) - two.mean(0)) / np.maximum(spread, 1e-9)
+        found, count = np.where(spread > 1e-9, apart / np.sqrt(apart**2 + 4), 0.0), 4 * len(one) * len(two) / len(y)
+    return np.clip(found, -0.999999, 0.999999), count
+
+
+def _of_later_answers(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
+    """A feature that is, to the last digit, a sum of multiples of answers of its own row and later ones.
+
+    Rows as the data set has them in its order, in which a mean around a row takes in what is asked of it. Those before
+    it are known, so that a feature of these alone is none.
+    """
+    ordered = in_order(lab)
+    if ordered is None or ordered[0].dim() != 2 or ordered[0].shape[1] > 200 or len(ordered[1]) < 100:
+        return
+    table, y = (part.double().numpy() for part in ordered)
+    around = np.stack([np.roll(y, -shift) for shift in range(-LAGS, LAGS + 1)], 1)[LAGS:-LAGS]
+    around = np.column_stack([around, np.ones(len(around))])
+    past = np.column_stack([around[:, :LAGS], around[:, -1]])
+    if _left(past, y[LAGS:-LAGS]) < EXACT * 1000:  # a series that its past tells exactly tells nothing here
+        return
     for column in range(table.shape[1]):
-        values, kinds, sizes = np.unique(table[:, column], return_inverse=True, return_counts=True)
-        if not 10 <= len(values) <= len(y) // 2:
+        feature = table[LAGS:-LAGS, column]
+        if feature.std() < 1e-9 or _left(around, feature) > EXACT * 1000 or _left(past, feature) < EXACT * 1000:
             continue
-        means = np.bincount(kinds, answers) / sizes
-        line = np.polynomial.Polynomial.fit(values, means, 1)
-        left = float(np.average((means - line(values)) ** 2, weights=sizes) / max(means.var(), 1e-12))
-        honest = _told(lab, column, answers, classes)
-        told = float(np.corrcoef(table[:, column], answers)[0, 1] ** 2)
-        if left < EXACT * 1000 and told - honest > 0.1:
-            message = (
-                f"feature {column} is the mean of the answers of rows of its value, each row's own among them: it tells"
-                f" {told:.0%} of their variance, and {honest:.0%} in held-out rows"
-            )
-            evidence = {"feature": column, "values": len(values), "told": told, "told_held_out": honest}
-            fix = "take each row's mean from other rows' answers, fold by fold"
-            yield Finding("target-leak", "error", message, evidence, fix)
-            return
+        message = f"feature {column} is a sum of multiples of the answer of its own row and of rows around it"
+        fix = "make it of what is known before: shift, then take the mean"
+        yield Finding("target-leak", "error", message, {"feature": column}, fix)
+        return
 
 
-def _told(lab: Lab, column: int, answers: np.ndarray, classes: np.ndarray) -> float:
-    """How much of held-out answers' variance a line of the feature tells; all of it where that is not known."""
-    val = lab.val
-    rows = rows_table(lab, "val") if val is not None and len(val) >= 30 else None
-    if val is None or rows is None or rows.y is None:
-        return 1.0
-    (table,) = [t for _, t in leaves(val.inputs) if t.is_floating_point() and t.dim() == 2 and len(t) == len(val)]
-    held = (rows.y == classes[-1]) * 1.0 if not rows.numbers else rows.y
-    found = np.corrcoef(table[:, column].numpy(), held)[0, 1]
-    return float(np.nan_to_num(found) ** 2)
+def _left(given: np.ndarray, wanted: np.ndarray) -> float:
+    """The share of variance that a plane leaves."""
+    fitted = given @ np.linalg.lstsq(given, wanted, rcond=None)[0]
+    return float(np.square(wanted - fitted).mean() / max(wanted.var(), 1e-12))
 
 
 def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:

@@ -14,6 +14,7 @@ from .control import bag
 from .lab import Lab
 from .nested import leaves
 from .sample import Sample, row_contents
+from .split import too_near
 
 __all__ = ["split_overlap"]
 
@@ -49,8 +50,10 @@ def split_overlap(lab: Lab) -> Iterator[Finding]:
             "split-overlap", "error", message, evidence, "split once, before rows are copied, augmented or balanced"
         )
         return
-    found = list(_shared_windows(lab, val))
-    yield from found or _near_overlap(lab, val)
+    for look in (_shared_windows, _near_overlap):
+        if found := list(look(lab, val)):
+            yield found[0]
+            return
 
 
 def _asked(sample: Sample) -> Tensor:
@@ -80,6 +83,8 @@ def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
     """Held-out sequences of which a long piece stands in the training rows: windows of one record, dealt to splits."""
     pairs = zip(leaves(lab.train.inputs), leaves(val.inputs), strict=True)
     for (_, one), (_, two) in pairs:
+        if one.dim() == two.dim() == 3 and one.shape[1] < one.shape[2]:  # (N, C, T)
+            one, two = one.transpose(1, 2), two.transpose(1, 2)
         if one.dim() not in (2, 3) or one.shape[1:] != two.shape[1:] or one.shape[1] < 12 or len(one) != len(lab.train):
             continue
         if one.dim() == 2 and one.is_floating_point() and not _smooth(one):
@@ -163,6 +168,32 @@ def _words_copied_before(lab: Lab, val: Sample) -> Iterator[Finding]:
         yield from _copied_before(lab, val, one, two[rich], rich, nearer=0.67)
 
 
+def _of_one_origin(lab: Lab, val: Sample, one: Tensor, two: Tensor) -> Iterator[Finding]:
+    """Rows that come a few of one origin, such as visits of a patient, dealt to both splits.
+
+    The nearest training row is far nearer than distances of others let expect, and has the very same answer, which
+    others near by have not.
+    """
+    targets, held = lab.train.targets, val.targets
+    if not isinstance(targets, Tensor) or not isinstance(held, Tensor) or len(two) < 60 or len(one) < 400:
+        return
+    if len(targets) < len(one) or targets.dim() == 0 or targets[0].numel() != 1 or not _asked(lab.train).all():
+        return
+    if not _asked(val).all():
+        return
+    near, places = too_near(one, two)
+    flat, asked = targets.reshape(len(targets)), held.reshape(len(held))[: len(two), None]
+    same = (flat[places] == asked).float()
+    nearest, beside = float(same[:, 0].mean()), float(same[:, 10:20].mean())
+    if 0 < near < 0.7 and nearest > 0.9 and nearest - beside > 0.15:
+        message = (
+            f"held-out rows lie near single training rows, at {near:.0%} of the distance that others have,"
+            f" and {nearest:.0%} have their answer ({beside:.0%} that of rows a little farther)"
+        )
+        evidence = {"distance": near, "same_answer": nearest, "same_answer_beside": beside}
+        yield Finding("split-overlap", "error", message, evidence, "rows of one origin belong in one split")
+
+
 def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     """Held-out rows whose nearest training row is far nearer than training rows are to one another."""
     floats = [t for _, t in leaves(lab.train.inputs) if t.is_floating_point() and len(t) == len(lab.train)]
@@ -183,6 +214,7 @@ def _near_overlap(lab: Lab, val: Sample) -> Iterator[Finding]:
     yield from _copied_before(lab, val, one, two, torch.arange(len(two)), nearer=0.25)
     if one.shape[1] < 8:
         return
+    yield from _of_one_origin(lab, val, one, two)
     bound = 0.4 * float(usual.quantile(0.05))
     share, share_inside = float((near < bound).float().mean()), float((usual < bound).float().mean())
     if bound > 0 and share > 0.05 and share > 4 * share_inside:

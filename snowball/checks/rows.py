@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ from torch import Tensor
 from ..finding import Finding, Severity
 from .experiment import CLEAR, Change
 from .lab import Lab
+from .loss import given_batch, loss_of, replaced
 from .nested import leaves, rows_of
 from .scale import by_channel, standardiser
 from .split import rows_table
 
-__all__ = ["class_imbalance", "constant_input", "input_scale", "unshuffled"]
+__all__ = ["class_imbalance", "constant_input", "input_scale", "lighter", "unshuffled", "weighs_the_rare_less"]
 
 
 def constant_input(lab: Lab) -> Iterator[Finding]:
@@ -210,6 +211,46 @@ def class_imbalance(lab: Lab) -> Iterator[Finding]:
         yield Finding(
             "class-imbalance", "error", message, evidence, "weigh the loss, or sample rare classes more often"
         )
+
+
+def weighs_the_rare_less(lab: Lab) -> Iterator[Finding]:
+    """A loss whose weights fall with a class's rarity: as unsure of all, rows of rare classes pull less than others."""
+    _, targets, outputs = given_batch(lab)
+    answer, y = lab.read(outputs, targets), rows_table(lab, "train").y
+    if answer.form != "classes" or not answer.one_a_row or y is None or rows_table(lab, "train").numbers:
+        return
+    scores = dict(leaves(outputs))[answer.path].float()
+    if scores.dim() != 2 or len(scores) != len(answer.labels):
+        return
+    free = torch.zeros_like(scores).requires_grad_()
+    try:
+        with torch.enable_grad():
+            (grad,) = torch.autograd.grad(loss_of(lab, replaced(outputs, answer.path, free), targets).mean(), free)
+    except RuntimeError:  # a loss without a gradient, which others say
+        return
+    pulls = {int(label): float(grad[answer.labels == label].norm(dim=1).median()) for label in answer.labels.unique()}
+    counts = {label: int((y == label).sum()) for label in pulls}
+    if (found := lighter(counts, pulls)) is not None:
+        label, common = found
+        message = (
+            f"the loss weighs rows of class {label} ({counts[label]} of {len(y)})"
+            f" {pulls[label] / pulls[common]:.2g} times as much as those of class {common} ({counts[common]})"
+        )
+        fix = "weights of one over the number of rows of a class, or none"
+        yield Finding("class-imbalance", "error", message, {"pulls": pulls, "rows": counts}, fix)
+
+
+def lighter(counts: Mapping[int, int], weights: Mapping[int, float]) -> tuple[int, int] | None:
+    """A class with less than half the rows of the commonest and less than half its weight; and the commonest.
+
+    >>> lighter({0: 90, 1: 10}, {0: 0.9, 1: 0.1})
+    (1, 0)
+    """
+    common = max(counts, key=lambda label: counts[label])
+    for label in sorted(counts, key=lambda label: counts[label]):
+        if 0 < 2 * counts[label] < counts[common] and weights[label] < 0.5 * weights[common]:
+            return label, common
+    return None
 
 
 def _balanced_batches(lab: Lab, y: np.ndarray) -> Any:

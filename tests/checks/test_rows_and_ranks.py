@@ -76,6 +76,14 @@ def test_a_sampler_that_draws_rare_classes_more_rarely() -> None:
     assert errors(draws.drawn_rarer, program()) == []
 
 
+def test_a_loss_that_weighs_rare_classes_less() -> None:
+    kept = torch.cat([(Y == 0).nonzero()[:, 0], (Y > 0).nonzero()[:240, 0]])
+    counts = torch.bincount(Y[kept]).float()
+    parts = {"train": loader(X[kept], Y[kept], 300)}
+    for weight, said in ((counts, ["class-imbalance"]), (1 / counts, []), (None, [])):
+        assert errors(rows.weighs_the_rare_less, program(loss=nn.CrossEntropyLoss(weight), **parts)) == said
+
+
 def test_a_sampler_makes_no_label_that_of_the_row_beside_it() -> None:
     torch.manual_seed(0)
     y = (torch.rand(900) < 0.15).long()
