@@ -74,18 +74,21 @@ def test_a_file_is_answered_with_boxes_in_its_own_pixels(snowball: Any, trained:
     Image.open("voc/JPEGImages/00.png").resize((SIDE * 8, SIDE * 4), Image.Resampling.NEAREST).save("wide.png")
     seen = resize_picture(np.asarray(Image.open("wide.png")), SIDE, SIDE)  # what the network sees of it
     Image.fromarray(seen.permute(1, 2, 0).numpy()).save("seen.png")
-    same, wide = snowball("predict", "run", "seen.png", "wide.png", "score=0.1")["predictions"]
+    same, wide = snowball("predict", "run", "seen.png", "wide.png", "score=0.02")["predictions"]
     assert (same["input"], wide["input"]) == ("seen.png", "wide.png")
     assert len(same["boxes"]) == len(wide["boxes"]) > 0
     for small, large in zip(same["boxes"], wide["boxes"], strict=True):
         assert (small["label"], small["score"]) == (large["label"], large["score"])
-        assert small["label"] in LABELS and 0.1 <= small["score"] <= 1
+        assert small["label"] in LABELS and 0.02 <= small["score"] <= 1
         scaled = [at * by for at, by in zip(small["box"], (8, 4) * 2, strict=True)]
         assert scaled == pytest.approx(large["box"], abs=0.1)
         x1, y1, x2, y2 = large["box"]
         assert 0 <= x1 < x2 <= SIDE * 8 and 0 <= y1 < y2 <= SIDE * 4
-    sure = snowball("predict", "run", "wide.png", "score=0.9")["predictions"][0]["boxes"]
-    assert sure == [box for box in wide["boxes"] if box["score"] >= 0.9]
+    half = (
+        max(box["score"] for box in wide["boxes"]) / 2
+    )  # how sure a short training is differs from machine to machine
+    sure = snowball("predict", "run", "wide.png", f"score={half}")["predictions"][0]["boxes"]
+    assert sure == [box for box in wide["boxes"] if box["score"] >= half]
 
 
 def test_answers_are_drawn_into_a_folder(snowball: Any, trained: Any) -> None:
