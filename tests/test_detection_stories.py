@@ -84,9 +84,7 @@ def test_a_file_is_answered_with_boxes_in_its_own_pixels(snowball: Any, trained:
         assert scaled == pytest.approx(large["box"], abs=0.1)
         x1, y1, x2, y2 = large["box"]
         assert 0 <= x1 < x2 <= SIDE * 8 and 0 <= y1 < y2 <= SIDE * 4
-    half = (
-        max(box["score"] for box in wide["boxes"]) / 2
-    )  # how sure a short training is hangs on the machine
+    half = max(box["score"] for box in wide["boxes"]) / 2  # how sure a short training is hangs on the machine
     sure = snowball("predict", "run", "wide.png", f"score={half}")["predictions"][0]["boxes"]
     assert sure == [box for box in wide["boxes"] if box["score"] >= half]
 

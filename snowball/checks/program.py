@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..finding import BadInput, nearest
 from .jagged import Jagged
@@ -349,6 +349,9 @@ def without_workers(loader: Any) -> Any:
     """The same batches, made in this process: starting workers takes longer than a small experiment."""
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or loader.batch_sampler is None:
         return loader
+    if isinstance(loader.dataset, IterableDataset):
+        size, last = loader.batch_size, loader.drop_last
+        return DataLoader(loader.dataset, size, drop_last=last, collate_fn=loader.collate_fn)
     return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, WeightedRandomSampler
 
 from snowball.checks import draws, evaluation, labels, leak, loss, metric, minimum, mismatch, overlap, padding, rows
 
@@ -246,6 +246,16 @@ def test_texts_as_one_flat_list_of_words() -> None:
     assert errors(labels.relation, flat_texts(shuffled=True)) == ["label-misaligned"]
     for check in (labels.relation, metric.metric, overlap.split_overlap, evaluation.dropped_rows):
         assert errors(check, flat_texts(shuffled=False)) == []
+
+
+class Stream(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(list(zip(X[TRAIN], Y[TRAIN], strict=True)))
+
+
+def test_a_stream_that_workers_read_is_read_without_them() -> None:
+    parts = program(train=DataLoader(Stream(), 50, num_workers=2))
+    assert errors(rows.constant_input, parts) == []
 
 
 @pytest.mark.parametrize("alike", [True, False])
