@@ -349,9 +349,8 @@ def without_workers(loader: Any) -> Any:
     """The same batches, made in this process: starting workers takes longer than a small experiment."""
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or loader.batch_sampler is None:
         return loader
-    if isinstance(loader.dataset, IterableDataset):
-        size, last = loader.batch_size, loader.drop_last
-        return DataLoader(loader.dataset, size, drop_last=last, collate_fn=loader.collate_fn)
+    if isinstance(loader.dataset, IterableDataset):  # which may ask which worker it is in
+        return loader
     return DataLoader(loader.dataset, batch_sampler=loader.batch_sampler, collate_fn=loader.collate_fn)
 
 

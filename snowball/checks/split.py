@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .control import features
+from .control import MOST_ROWS, features
 from .lab import Lab
 from .nested import leaves
 from .sample import Sample
@@ -70,12 +70,16 @@ class Rows:
         return held if held.y.min() >= 0 and len(np.unique(held.y)) > 1 else None
 
     def distinct(self) -> Rows:
-        """Each row once: of a row that is there twice, a control may learn one and be asked the other."""
+        """Each row once, in random order: of a row that is there twice, a control may learn one and be asked the other.
+
+        Controls look at the first rows, which may all be of one class.
+        """
         if self.x is None or self.y is None:
             return self
         _, first = np.unique(np.column_stack([self.x, self.y]), axis=0, return_index=True)
         held = copy(self)
-        held.x, held.y = self.x[np.sort(first)], self.y[np.sort(first)]
+        order = np.random.default_rng(0).permutation(np.sort(first))
+        held.x, held.y = self.x[order], self.y[order]
         return held
 
     @property
@@ -118,7 +122,7 @@ def _beginning(near: Tensor) -> float:
     return first / (tenth * tenth / last) if 0 < tenth < last else 1.0
 
 
-def in_order(lab: Lab, rows: int = 1500) -> tuple[Tensor, Tensor] | None:
+def in_order(lab: Lab, rows: int = MOST_ROWS) -> tuple[Tensor, Tensor] | None:
     """(inputs, (N,) answers) of the training rows as the data set has them; None where they are of another make."""
     if "_in_order" not in lab.__dict__:
         lab.__dict__["_in_order"] = _read_in_order(lab, rows)

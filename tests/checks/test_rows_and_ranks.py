@@ -253,7 +253,7 @@ class Stream(IterableDataset[Any]):
         return iter(list(zip(X[TRAIN], Y[TRAIN], strict=True)))
 
 
-def test_a_stream_that_workers_read_is_read_without_them() -> None:
+def test_a_stream_that_workers_read() -> None:
     parts = program(train=DataLoader(Stream(), 50, num_workers=2))
     assert errors(rows.constant_input, parts) == []
 
