@@ -57,14 +57,14 @@ def _marks(codes: Tensor) -> np.ndarray:
 
 def bag(tokens: Tensor) -> np.ndarray:
     """(N, D): which tokens (N, L) a row holds."""
-    bag = torch.zeros(len(tokens), TOKENS)
+    held = torch.zeros(len(tokens), TOKENS)
     slots = (
         (tokens.long().abs() * 2654435761 % 2**32) % TOKENS
         if int(tokens.max()) >= TOKENS
         else tokens.long().clamp(min=0)
     )
-    bag.scatter_(1, slots, 1.0)
-    return bag.numpy()
+    held.scatter_(1, slots, 1.0)
+    return held.numpy()
 
 
 def _projected(values: Tensor) -> np.ndarray:

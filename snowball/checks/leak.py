@@ -129,15 +129,20 @@ def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         table = tensor.reshape(len(y), -1).double().numpy()
         if not 3 <= table.shape[1] <= 5000:
             continue
-        centred, wanted = table - table.mean(0), y - y.mean()
-        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
-        related = np.abs(centred.T @ wanted) / np.maximum(size, 1e-12)
-        found = np.flatnonzero(related > 0.99999)
+        found = np.flatnonzero(np.abs(_linear(table, y)) > 0.99999)
         if 0 < len(found) <= 0.2 * table.shape[1] + 1:
             message = f"number {int(found[0])} of each row of the input is the target itself"
             evidence = {"input": name, "places": found[:10].tolist()}
             yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
             return
+
+
+def _linear(table: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(D,): Pearson's correlation of each feature with the answers; 0 where a feature does not vary."""
+    centred, wanted = table - table.mean(0), y - y.mean()
+    size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
+    related: np.ndarray = centred.T @ wanted / np.maximum(size, 1e-12)
+    return related
 
 
 def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
@@ -212,9 +217,7 @@ def _correlations(rows: Rows) -> tuple[np.ndarray, float]:
     assert rows.x is not None and rows.y is not None
     table, y = rows.x.astype(np.float64), rows.y
     if rows.numbers:
-        centred, wanted = table - table.mean(0), y - y.mean()
-        size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
-        found, count = centred.T @ wanted / np.maximum(size, 1e-12), float(len(y))
+        found, count = _linear(table, y), float(len(y))
     else:
         one, two = table[y == y.max()], table[y != y.max()]
         spread = np.sqrt((one.var(0) + two.var(0)) / 2)

@@ -18,6 +18,7 @@ from .sample import Sample
 __all__ = ["Rows", "in_groups", "in_order", "rows_table", "too_near"]
 
 PIXELS = 4  # of each picture that a control looks at
+PLACES = 100  # neighbours by which distances are judged
 FEWEST = 30  # rows that tell one control from another, where they differ much
 
 
@@ -96,47 +97,47 @@ def rows_table(lab: Lab, which: str) -> Rows:
     return held[which]
 
 
-def too_near(one: Tensor, two: Tensor, places: int = 100) -> tuple[float, Tensor]:
+def too_near(one: Tensor, two: Tensor) -> tuple[float, Tensor]:
     """How near the nearest of `one` (N, D) is to rows of `two`, beside where distances would begin that grow as those
-    from the 10th to the last of `places` do (as k to the power of 1 / dimensions); and which are nearest, (M, places).
+    from the 10th to the 100th do (as k to the power of 1 / dimensions); and which are nearest, (M, 100).
 
     Far below 1 where rows come a few of one origin, such as visits of a patient.
     """
-    near, found = torch.cdist(two, one).topk(places, 1, largest=False)
+    near, found = torch.cdist(two, one).topk(PLACES, 1, largest=False)
     return _beginning(near), found
 
 
-def in_groups(table: np.ndarray, places: int = 100) -> bool:
+def in_groups(table: np.ndarray) -> bool:
     """Whether rows (N, D) come a few of one origin, so that a row is answered from others of its own."""
-    if len(table) < 3 * places or table.shape[1] < 4:
+    if len(table) < 3 * PLACES or table.shape[1] < 4:
         return False
     rows = torch.from_numpy(table[:1000]).float()
     rows = rows / rows.std(0).clamp(min=1e-6) if rows.shape[1] < 64 else rows
-    near = torch.cdist(rows, rows).topk(places + 1, 1, largest=False).values[:, 1:]  # the first is the row itself
+    near = torch.cdist(rows, rows).topk(PLACES + 1, 1, largest=False).values[:, 1:]  # the first is the row itself
     return 0 < _beginning(near) < 0.7
 
 
 def _beginning(near: Tensor) -> float:
-    """The first of sorted distances (N, places), as a share of what the others let expect."""
+    """The first of sorted distances (N, PLACES), as a share of what the others let expect."""
     first, tenth, last = (float(near[:, k].median()) for k in (0, 9, near.shape[1] - 1))
     return first / (tenth * tenth / last) if 0 < tenth < last else 1.0
 
 
-def in_order(lab: Lab, rows: int = MOST_ROWS) -> tuple[Tensor, Tensor] | None:
+def in_order(lab: Lab) -> tuple[Tensor, Tensor] | None:
     """(inputs, (N,) answers) of the training rows as the data set has them; None where they are of another make."""
     if "_in_order" not in lab.__dict__:
-        lab.__dict__["_in_order"] = _read_in_order(lab, rows)
+        lab.__dict__["_in_order"] = _read_in_order(lab)
     found: tuple[Tensor, Tensor] | None = lab.__dict__["_in_order"]
     return found
 
 
-def _read_in_order(lab: Lab, rows: int) -> tuple[Tensor, Tensor] | None:
+def _read_in_order(lab: Lab) -> tuple[Tensor, Tensor] | None:
     dataset = getattr(lab.program.train, "dataset", None)
     if not isinstance(dataset, Sized) or not hasattr(dataset, "__getitem__") or len(dataset) < 60:
         return None
     try:
         with lab.program.kept(seed=0):
-            held = [dataset[place] for place in range(min(len(dataset), rows))]
+            held = [dataset[place] for place in range(min(len(dataset), MOST_ROWS))]
         x = torch.stack([torch.as_tensor(row[0]) for row in held])
         return x, torch.stack([torch.as_tensor(row[1]).reshape(-1)[0] for row in held])
     except Exception:  # the program's own data set, of which rows may be of any make
