@@ -34,6 +34,29 @@ def test_a_mean_that_takes_in_what_is_asked(of_today: bool) -> None:
     assert errors(leak.target_leak, table(x, sold)) == (["target-leak"] if of_today else [])
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_mean_around_a_row_takes_in_what_comes(centred: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    load = torch.randn(902, generator=random).cumsum(0) * 0.1 + torch.randn(902, generator=random)
+    mean = load.unfold(0, 3, 1).mean(1)  # of rows k, k + 1 and k + 2
+    x = torch.stack([load[:899], load[1:900], (mean[1:900] if centred else mean[:899])], 1)  # known at row k + 1
+    assert errors(leak.target_leak, table(x, load[3:902])) == (["target-leak"] if centred else [])
+
+
+@pytest.mark.parametrize("by_patient", [False, True])
+def test_visits_of_a_patient_on_both_sides(by_patient: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    levels = torch.randn(225, 12, generator=random)
+    kinds = (levels[:, 0] + torch.randn(225, generator=random) > 0).long()
+    who = torch.arange(900) // 4
+    x = levels[who] + 0.2 * torch.randn(900, 12, generator=random)
+    order = torch.arange(900) if by_patient else torch.randperm(900, generator=random)
+    x, y = x[order], kinds[who][order]
+    model = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 2))
+    parts = {"train": loader(x[TRAIN], y[TRAIN]), "val": loader(x[VAL], y[VAL], 64)}
+    assert errors(overlap.split_overlap, program(model, **parts)) == ([] if by_patient else ["split-overlap"])
+
+
 def test_a_rule_without_noise_is_no_leak() -> None:
     x = torch.randn(1000, 8, generator=torch.Generator().manual_seed(0))
     assert errors(leak.target_leak, table(x, 2 * x[:, 0] - x[:, 3])) == []
