@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..finding import BadInput, Finding, worst_first
 from . import (
+    augment,
     beginning,
     curve,
     dependence,
@@ -72,11 +73,15 @@ CHECKS = (
     rows.unshuffled,
     labels.relation,
     mismatch.other_scale,
+    mismatch.other_order,
+    mismatch.other_words,
+    augment.undone,
     curve.weight_decay,
     draws.drawn_rarer,
     rows.weighs_the_rare_less,
     rows.class_imbalance,
     detached.detached,
+    detached.cut_where_drawn,
     beginning.initial,
     rows.input_scale,
     layers.dead_units,
@@ -126,7 +131,8 @@ def _findings(lab: Lab) -> tuple[list[Finding], dict[str, str]]:
         except OutOfTime as error:
             untested[check.__name__] = str(error)
         except Exception as error:  # the program's own code may raise anything; the other checks go on
-            untested[check.__name__] = f"{type(error).__name__}: {error}"
+            said = next(iter(str(error).splitlines()), "")
+            untested[check.__name__] = f"{type(error).__name__}: {said}"[:200]
     return found, untested
 
 

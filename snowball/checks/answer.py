@@ -58,8 +58,22 @@ class Answer:
             return float("nan")
         if self.form == "numbers":
             spread = (self.labels - self.labels.mean(0)).square().mean()
-            return float(1 - (self.scores - self.labels).square().mean() / spread.clamp(min=1e-12))
+            return float(1 - self.misfit() / spread.clamp(min=1e-12))
         return float(self.right().mean())
+
+    @property
+    def shares(self) -> bool:
+        """Whether the labels of each row are shares of one whole."""
+        return self.form == "numbers" and _is_shares(self.labels)
+
+    def misfit(self) -> Tensor:
+        """The mean squared error of numbers; where labels are shares or lie in 0..1, scores may be their logits."""
+        given = [self.scores]
+        if self.shares:
+            given.append(self.scores.softmax(1))
+        elif bool(((self.labels >= 0) & (self.labels <= 1)).all()):
+            given.append(self.scores.sigmoid())
+        return min((scores - self.labels).square().mean() for scores in given)
 
     def chance(self) -> float:
         """The score of the best constant answer."""
@@ -72,6 +86,13 @@ class Answer:
             share_each = self.labels.float().mean(0)
             return float(torch.maximum(share_each, 1 - share_each).mean())
         return 0.0
+
+
+def _is_shares(labels: Tensor) -> bool:
+    """Whether rows (R, D) are not negative and each adds up to 1, and not all to one of them alone."""
+    if labels.dim() != 2 or labels.shape[1] < 2 or bool((labels < 0).any()) or bool((labels.max(1).values == 1).all()):
+        return False
+    return bool(((labels.sum(1) - 1).abs() < 1e-3).all())
 
 
 def share_of_kin(outputs: Any, targets: Any) -> float:

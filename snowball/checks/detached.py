@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +14,25 @@ from .experiment import CLEAR, Change
 from .lab import Lab
 from .learning import batch_loss
 
-__all__ = ["detached"]
+__all__ = ["cut_where_drawn", "detached"]
+
+
+def cut_where_drawn(lab: Lab) -> Iterator[Finding]:
+    """Gradients that end where the network draws from a distribution, or takes a slope of its own.
+
+    `rsample()` and `create_graph=True` let them pass. An error is only where the program learns more so: the
+    score-function estimator does without (Williams, 1992), and a slope may be wanted for itself.
+    """
+    with lab.program.kept(seed=0), _passing_where_drawn() as cuts:
+        batch_loss(lab, lab.first_batch)
+    if not cuts:
+        return
+    other = lab.outcome(Change("gradients pass where rows are drawn", mode=_passing_where_drawn))
+    gain = lab.own.gain(other)
+    if gain > CLEAR:
+        message = f"{cuts[0]} ends the gradient inside the network; where it passes the program learns {gain:.0%} more"
+        fix = "rsample() in place of sample(), create_graph=True where a slope is part of the loss"
+        yield Finding("gradient-cut", "error", message, {"cuts": sorted(set(cuts)), "gain_with_gradient": gain}, fix)
 
 
 def detached(lab: Lab) -> Iterator[Finding]:
@@ -50,3 +69,44 @@ class _Passing(torch.overrides.TorchFunctionMode):
             self.count += 1
             return args[0]
         return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _passing_where_drawn() -> Iterator[list[str]]:
+    """Distributions that can be drawn from with a gradient are, and slopes keep their graph; says what would not."""
+    cuts: list[str] = []
+    kinds = [kind for kind in _below(torch.distributions.Distribution) if "rsample" in vars(kind) and kind.has_rsample]
+    held = [(kind, vars(kind).get("sample")) for kind in kinds]
+    slope = torch.autograd.grad
+
+    def sample(self: Any, sample_shape: Any = ()) -> Tensor:
+        made: Tensor = self.rsample(torch.Size(sample_shape))
+        if made.requires_grad:
+            cuts.append(f"{type(self).__name__}.sample()")
+        return made
+
+    def grad(*args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled() and not kwargs.get("create_graph") and len(args) < 5:
+            cuts.append("autograd.grad() without create_graph")
+            kwargs["create_graph"] = True
+        return slope(*args, **kwargs)
+
+    for kind in kinds:
+        kind.sample = sample
+    torch.autograd.grad = grad
+    try:
+        yield cuts
+    finally:
+        torch.autograd.grad = slope
+        for kind, own in held:
+            if own is None:
+                del kind.sample
+            else:
+                kind.sample = own
+
+
+def _below(kind: type) -> Iterator[Any]:
+    below: type
+    for below in kind.__subclasses__():
+        yield below
+        yield from _below(below)

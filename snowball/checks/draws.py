@@ -64,7 +64,10 @@ def drawn_rarer(lab: Lab) -> Iterator[Finding]:
         return
     with lab.program.kept(seed=0):
         places = range(0, len(dataset), max(1, len(dataset) // MAX_ROWS))
-        held = np.array([int(torch.as_tensor(dataset[place][1])) for place in places])
+        answers = [torch.as_tensor(dataset[place][1]) for place in places]
+    if any(answer.numel() != 1 for answer in answers):
+        return
+    held = np.array([int(answer) for answer in answers])
     if held.min() < 0 or not set(np.unique(given)) <= set(np.unique(held)):
         return
     if isinstance(loader.sampler, WeightedRandomSampler) and len(loader.sampler.weights) == len(dataset):

@@ -57,7 +57,8 @@ class Outcome:
     finite: bool
     val_loss: float
     score: float
-    """Accuracy or R squared on held-out rows (on training rows where none are held out); NaN where not known."""
+    """Accuracy or R squared on held-out rows (on training rows where none are held out); where answers are of another
+    make what the program's own metric says, if that lies within 0 to 1; NaN where neither is known."""
     chance: float
     metric: float | None
     """What the program's own `evaluate` says."""
@@ -70,6 +71,8 @@ class Outcome:
     """`score` on training rows, of the training as it is."""
     kin: float = math.nan
     """How often held-out rows lie nearest to one of their class, of the training as it is."""
+    rows: int = 0
+    """How many rows it was judged by."""
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,13 +93,23 @@ class Outcome:
 
     def noise(self) -> float:
         """The standard error of the difference of two such trainings' `learned`, by how many rows they are judged."""
-        if self.answer is None or self.answer.form == "unknown" or not len(self.answer.labels):
+        known = self.answer is not None and self.answer.form != "unknown"
+        count = len(self.answer.labels) if known and self.answer is not None else self.rows
+        if math.isnan(self.score) or not count:
             return 0.0
-        if self.answer.form == "numbers":  # of R squared, in many rows (Olkin and Finn, 1995)
+        if known and self.answer is not None and self.answer.form == "numbers":  # of R squared (Olkin and Finn, 1995)
             explained = min(max(self.score, 0.0), 1.0)
-            return 2 * math.sqrt(explained / len(self.answer.labels)) * (1 - explained)
-        error = math.sqrt(2 * self.score * (1 - self.score) / len(self.answer.labels))
+            return 2 * math.sqrt(explained / count) * (1 - explained)
+        error = math.sqrt(2 * self.score * (1 - self.score) / count)
         return error / max(1e-6, 1 - self.chance)
+
+    def clears(self, other: Outcome, least: float = 0.01, share: float = 0.5) -> bool:
+        """Whether the other training learned clearly more: by CLEAR, or by this share of what this one missed.
+
+        Near the top little is left to gain, and a bug costs most of it; `least` is what two seeds differ by there.
+        """
+        gain = self.gain(other)
+        return gain > CLEAR or gain > max(least, share * (1 - self.learned()), 3 * self.noise())
 
     def gain(self, other: Outcome) -> float:
         """How much more of what there is to learn the other training learned; negative where it learned less.

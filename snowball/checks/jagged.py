@@ -44,13 +44,15 @@ class Jagged:
         return None
 
     def padded(self, inputs: Any) -> Any:
-        """The same make with a table of words, (B, L), in place of the flat list, and without the begins.
+        """The same make with a table of words, (B, L), in place of the flat list, and without the begins; such stay.
 
         >>> texts = {"text": torch.tensor([5, 9, 2]), "offsets": torch.tensor([0, 2])}
         >>> Jagged("text", "offsets").padded(texts)
         {'text': tensor([[   5,    9],
                 [   2, -100]])}
         """
+        if len(inputs) == 1:
+            return inputs
         words, begins = inputs[self.words], inputs[self.begins]
         ends = torch.cat([begins[1:], begins.new_tensor([len(words)])])
         texts = [words[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]

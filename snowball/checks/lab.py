@@ -165,7 +165,7 @@ class Lab:
             outputs = mapped(self.outputs(inputs, training=True), lambda t: t.detach())
             answer = read_answer(outputs, targets)
             scores = dict(leaves(outputs)).get(answer.path)
-            if answer.form != "numbers" or scores is None:
+            if answer.form != "numbers" or scores is None or answer.shares:
                 return False
             random = torch.Generator().manual_seed(0)
             each = (len(scores), *[1] * (scores.dim() - 1))
@@ -265,11 +265,12 @@ class Lab:
             if own is not None and self.left < 1.2 * own.seconds + 0.5:
                 raise OutOfTime(f"training once more ({change.name}) takes {own.seconds:.0f} s")
             limit = None if own is None else change.steps or own.steps
+            start = self.untrained_metric if self.answer.form == "unknown" else None
             with self.program.kept(seed=0), change.mode():
-                self._outcomes[change.name] = self._train(change, limit)
+                self._outcomes[change.name] = self._train(change, limit, start)
         return self._outcomes[change.name]
 
-    def _train(self, change: Change, limit: int | None) -> Outcome:
+    def _train(self, change: Change, limit: int | None, start: float | None) -> Outcome:
         program, model = self.program, self.program.model
         started = time.monotonic()
         if change.prepare is not None:
@@ -317,12 +318,11 @@ class Lab:
         values = torch.stack(losses).tolist() if losses else []
         finite = finite and all(math.isfinite(value) for value in values)
         seconds = time.monotonic() - started
-        return self._judged(
-            change, Outcome(values, lrs, finite, math.nan, math.nan, 0.0, None, None, len(values), cut, seconds)
-        )
+        outcome = Outcome(values, lrs, finite, math.nan, math.nan, 0.0, None, None, len(values), cut, seconds)
+        return self._judged(change, outcome, start)
 
-    def _judged(self, change: Change, outcome: Outcome) -> Outcome:
-        """Fill in what held-out rows say of the network as it now is."""
+    def _judged(self, change: Change, outcome: Outcome, start: float | None) -> Outcome:
+        """Fill in what held-out rows say of the network as it now is; `start`: what the metric said of it untrained."""
         program, sample = self.program, self.held_out
         if not len(sample) or not outcome.finite:
             return outcome
@@ -334,6 +334,7 @@ class Lab:
             batches = [(inputs, change.targets(targets)) for inputs, targets in batches]
         pairs = self._answered(batches)
         answer = self._read_all(pairs)
+        outcome.rows = len(sample)
         outcome.answer, outcome.score, outcome.chance = (
             answer,
             answer.score(),
@@ -355,8 +356,20 @@ class Lab:
             and not (change.inputs or change.targets or change.held_out)
         ):
             outcome.metric = float(program.evaluate(program.model, program.val))
+            if start is not None and answer.form == "unknown" and 0 < outcome.metric <= 1:
+                outcome.score, outcome.chance = outcome.metric, start
         outcome.seconds += time.monotonic() - began
         return outcome
+
+    @cached_property
+    def untrained_metric(self) -> float | None:
+        """What the program's metric says of the network before it learned; None unless within 0 to 1."""
+        program = self.program
+        if program.evaluate is None or program.val is None:
+            return None
+        with program.kept(seed=0):
+            value = float(program.evaluate(program.model, program.val))
+        return value if 0 <= value < 0.99 else None
 
     def step(self, batch: tuple[Any, Any], optimizer: torch.optim.Optimizer, *, plain: bool = False) -> Tensor:
         """One step as the program does it; returns its loss, detached."""
@@ -365,11 +378,19 @@ class Lab:
             loss = program.train_step(model, (program.closed(batch[0]), batch[1]), optimizer)
             return torch.as_tensor(loss).detach().float().reshape(-1)[:1].squeeze()
         model.train()
-        optimizer.zero_grad()
-        loss = program.loss(program.outputs(batch[0]), batch[1])
-        loss.backward()
+
+        def computed() -> Tensor:
+            optimizer.zero_grad()
+            loss = program.loss(program.outputs(batch[0]), batch[1])
+            loss.backward()
+            return loss.detach().float()
+
+        if isinstance(optimizer, torch.optim.LBFGS):  # which asks for the loss several times
+            with torch.enable_grad():
+                return torch.as_tensor(optimizer.step(computed))
+        loss = computed()
         optimizer.step()
-        return loss.detach().float()
+        return loss
 
 
 def _opened(program: Program) -> Program:

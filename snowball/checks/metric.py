@@ -24,6 +24,8 @@ from .sample import Sample, row_keys
 __all__ = ["metric"]
 
 SAME = 1e-4
+NOISE = 0.95  # of 1: networks that learned nothing are told from good ones by less than this leaves
+RARE = 0.88  # of what lies between all wrong and all right: a network that learned nothing looks as if it had
 
 
 def _as_they_are(inputs: Any) -> Any:
@@ -103,7 +105,10 @@ def metric(lab: Lab) -> Iterator[Finding]:
         return
     masks = answer.form == "binary" and not answer.one_a_row and len(answer.labels) % len(val) == 0
     whole = answer.one_a_row and len(answer.labels) == len(val)
-    if answer.form == "unknown" or not (whole or masks):
+    if answer.form == "unknown":
+        yield from _of_noise(lab, outputs, val)
+        return
+    if not (whole or masks):
         return
     if {name for name, _ in leaves(outputs)} != {answer.path} or row_count(outputs) != len(val):
         return
@@ -128,10 +133,45 @@ def metric(lab: Lab) -> Iterator[Finding]:
             return
         if stand_in.strange or not stand_in.asked:  # a metric may look at a model of its own, such as an average
             return
+    if answer.form == "multilabel" or masks:
+        yield from _says_no(lab, table, perfect, wrong, values)
     yield from _quantities(lab, answer, table, perfect, values)
     yield from _ranked(answer, values)
     yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
     yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
+
+
+def _of_noise(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
+    """Outputs that are random numbers, whatever is asked, must not come near the best that a metric can say."""
+    program = lab.program
+    assert program.evaluate is not None
+    if row_count(outputs) != len(val) or not all(t.is_floating_point() for _, t in leaves(outputs)):
+        return
+    random = torch.Generator().manual_seed(0)
+    noise = mapped(outputs, lambda t: F.normalize(torch.randn(t.shape, generator=random).flatten(1)).reshape(t.shape))
+    stand_in = _StandIn(Places.of(lab, val), noise)
+    try:
+        with program.kept(seed=0):
+            value = float(program.evaluate(stand_in, program.val))
+    except Exception:  # a metric that asks more of a model than answers cannot be tested so
+        return
+    if not stand_in.strange and stand_in.asked and NOISE < value <= 1 + SAME:
+        message = f"the metric gives {value:.4g} to random outputs: does each row find itself?"
+        yield Finding("metric-wrong", "error", message, {"random": value}, "leave out what is asked for with")
+
+
+def _says_no(lab: Lab, table: Places, perfect: Any, wrong: Any, values: dict[str, float]) -> Iterator[Finding]:
+    """Many yes and no in each row, of which few are yes: who answers no to all must not come near the best."""
+    program, best, worst = lab.program, values["all_right"], values["all_wrong"]
+    assert program.evaluate is not None
+    others = iter([t for _, t in leaves(wrong)])
+    stand_in = _StandIn(table, mapped(perfect, lambda t: torch.minimum(t, next(others))))
+    with program.kept(seed=0):
+        value = float(program.evaluate(stand_in, program.val))
+    if best > worst and value > worst + RARE * (best - worst):
+        message = f"the metric gives {value:.4g} where the answer is no to all, {best:.4g} where all is right"
+        evidence = {**values, "no_to_all": value}
+        yield Finding("metric-wrong", "error", message, evidence, "F1, average precision or IoU, which ask for the yes")
 
 
 def _best_hidden(lab: Lab, outputs: Tensor, grades: Tensor) -> Iterator[Finding]:

@@ -123,16 +123,15 @@ def _in_order(answer: Answer, reached: Answer) -> bool:
     return all(float(spearmanr(one, other).statistic) > 0.9 for one, other in pairs)
 
 
-def _numbers_minimum(answer: Any, reached: Any, evidence: dict[str, Any]) -> Iterator[Finding]:
+def _numbers_minimum(answer: Answer, reached: Answer, evidence: dict[str, Any]) -> Iterator[Finding]:
     spread = float((answer.labels - answer.labels.mean(0)).square().mean().clamp(min=1e-12))
-
-    def error(of: Any) -> float:
-        """Logits may be asked for shares between 0 and 1."""
-        shares = bool(((of.labels >= 0) & (of.labels <= 1)).all())
-        given = (of.scores, of.scores.sigmoid()) if shares else (of.scores,)
-        return min(float((scores - of.labels).square().mean()) for scores in given)
-
-    before, after = error(answer), error(reached)
+    before, after = float(answer.misfit()), float(reached.misfit())
+    if answer.shares and after > 0.2 * spread:
+        leading = (reached.scores.argmax(1) == answer.labels.argmax(1)).float().mean()
+        if float(leading) > 0.9 and float(reached.scores.softmax(1).max(1).values.mean()) > 0.95:
+            message = "the loss is least where each row's largest share is all: it takes log-probabilities"
+            yield Finding("loss-input", "error", message, evidence, "log_softmax before kl_div, or cross_entropy")
+            return
     if after > 4 * max(before, spread):
         message = "following the loss leads away from the targets"
         yield Finding(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..finding import Finding
+from .answer import Answer
 from .experiment import CLEAR, Change
 from .lab import Lab
-from .nested import leaves, mapped
+from .nested import leaves, mapped, rows_of
 from .scale import by_channel
 
-__all__ = ["other_scale"]
+__all__ = ["other_order", "other_scale", "other_words"]
 
+ROWS = 400  # held-out rows by which each other order is judged
+COMMON = 0.05  # of rows: words by which a network goes
 RATIO, SHIFT = 1.5, 0.5  # of spreads: splits that were drawn from one pool are far nearer
 
 
@@ -65,3 +69,82 @@ def other_scale(lab: Lab) -> Iterator[Finding]:
             f" knows {gain:.0%} more"
         )
         yield Finding("train-val-mismatch", "error", message, {"factors": factors, "gain": gain}, "prepare both alike")
+
+
+def other_words(lab: Lab) -> Iterator[Finding]:
+    """Words that many training rows hold and hardly a held-out row, and the reverse, as where one split is folded.
+
+    Looked for where the network knows its training rows much better than held-out ones.
+    """
+    val, own = lab.val, lab.own
+    if val is None or min(len(val), len(lab.train)) < 100 or not own.train_score - own.score > CLEAR:
+        return
+    tables = [
+        [t for _, t in leaves(sample.inputs) if t.dim() == 2 and not t.is_floating_point() and len(t) == len(sample)]
+        for sample in (lab.train, val)
+    ]
+    if len(tables[0]) != 1 or len(tables[1]) != 1 or int(tables[0][0].max()) < 32:
+        return
+    here, there = (_shares_of_words(table[0]) for table in tables)
+    gone, new = (
+        sorted(word for word, share in one.items() if share > COMMON and other.get(word, 0.0) < share / 10)
+        for one, other in ((here, there), (there, here))
+    )
+    if gone and new:
+        message = (
+            f"{len(gone)} words of over {COMMON:.0%} of training rows are hardly in held-out ones, and {len(new)} the"
+            f" other way round; the network scores {own.train_score:.2f} on training rows and {own.score:.2f} on others"
+        )
+        evidence = {"gone": gone[:10], "new": new[:10], "train": own.train_score, "held_out": own.score}
+        fix = "prepare texts of both in one function: case, spelling, vocabulary"
+        yield Finding("train-val-mismatch", "error", message, evidence, fix)
+
+
+def _shares_of_words(tokens: Tensor) -> dict[int, float]:
+    """The share of rows (N, L) that hold each word."""
+    pairs = torch.stack([torch.arange(len(tokens)).unsqueeze(1).expand_as(tokens), tokens], -1).reshape(-1, 2)
+    words, counts = pairs.unique(dim=0)[:, 1].unique(return_counts=True)
+    return dict(zip(words.tolist(), (counts / len(tokens)).tolist(), strict=True))
+
+
+def other_order(lab: Lab) -> Iterator[Finding]:
+    """Held-out pictures with their channels, or their sides, the other way round: the same network knows them better.
+
+    Looked for where the network knows its training rows much better than held-out ones.
+    """
+    val, own = lab.val, lab.own
+    if val is None or len(val) < 30 or own.answer is None or own.answer.form == "unknown":
+        return
+    if not own.train_score - own.score > CLEAR or not own.answer.one_a_row:
+        return
+    pictures = [(name, t) for name, t in leaves(val.inputs) if t.dim() == 4 and t.is_floating_point()]
+    if len(pictures) != 1:
+        return
+    name, shape = pictures[0][0], pictures[0][1].shape
+    orders: dict[str, Callable[[Tensor], Tensor]] = {"as they are": lambda t: t}
+    for axis, word in ((1, "channels"), (3, "channels"), (2, "rows"), (3, "columns")):
+        if (word == "channels") == (shape[axis] == 3):
+            orders[f"{word} of each picture the other way round"] = partial(torch.flip, dims=[axis])
+    if shape[2] == shape[3] > 3:
+        orders["rows and columns of each picture exchanged"] = partial(torch.transpose, dim0=2, dim1=3)
+    rows = slice(0, ROWS)
+    inputs, targets = rows_of(val.inputs, rows), rows_of(val.targets, rows)
+
+    def changed(change: Callable[[Tensor], Tensor]) -> Any:
+        names = iter([found for found, _ in leaves(inputs)])
+        return mapped(inputs, lambda t: change(t).contiguous() if next(names) == name else t)
+
+    held_out = [(changed(change), targets) for change in orders.values()]
+    answer = lab.outcome(Change("held-out pictures in other orders", held_out=held_out)).answer
+    if answer is None or answer.form != own.answer.form or len(answer.labels) % len(orders):
+        return
+    parts = zip(answer.scores.chunk(len(orders)), answer.labels.chunk(len(orders)), strict=True)
+    found = [Answer(answer.form, scores, labels, answer.path, True, answer.signs).score() for scores, labels in parts]
+    scores = dict(zip(orders, found, strict=True))
+    best = max(scores, key=lambda order: scores[order])
+    if scores[best] - scores["as they are"] > CLEAR * max(1e-6, 1 - own.chance):
+        message = (
+            f"with the {best} the same network scores {scores[best]:.2f} on held-out rows, as they are"
+            f" {scores['as they are']:.2f}"
+        )
+        yield Finding("train-val-mismatch", "error", message, {"scores": scores}, "read both in the same way")

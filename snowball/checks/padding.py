@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..finding import Finding, Severity
 from .dependence import SAME, STEPS, difference, eval_outputs, is_random, plain_step, with_leaf
@@ -56,7 +56,7 @@ def hidden_words(lab: Lab) -> Iterator[Finding]:
 
 def padding_leak(lab: Lab) -> Iterator[Finding]:
     """Rows that end in padding: a row without it must be answered the same; and the same training without any."""
-    if not lab.answer.one_a_row or lab.answer.form == "unknown" or is_random(lab):
+    if not _of_whole_rows(lab) or is_random(lab):
         return
     inputs, trained = lab.batch[0], True
     padded = _padded(inputs)
@@ -90,15 +90,30 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
         return
     bare = lab.outcome(_without_padding(lab, name))
     gain = lab.shuffled.gain(bare)
-    told = _tells_lengths(inputs, lengths)
+    told = _tells_lengths(inputs, lengths) or _known_padding(lab, tensor)
     evidence = {"moved": moves, "length": keep, "width": tensor.shape[1], "gain_without": gain, "told": told}
     message = f"padding changes the answer of the row it follows: outputs move by {moves:.2g}"
     message += ", though the model is told where it begins" if told else ""
     # Much padded data is learned well with its padding in view, so that the harm decides.
-    severity: Severity = "error" if gain > (HARM if told else CLEAR) else "warning"
+    harm = lab.shuffled.clears(bare, share=0.3) or gain > HARM if told else gain > CLEAR
+    severity: Severity = "error" if harm else "warning"
     if severity == "error":
         message += f"; without any the program learns {gain:.0%} more of what there is"
     yield Finding("padding-leak", severity, message, evidence, "mask the padding, or pack the sequences")
+
+
+def _of_whole_rows(lab: Lab) -> bool:
+    """Whether an answer, of one number or several, is of a whole row, not of a position."""
+    targets = lab.batch[1]
+    several = lab.answer.form == "numbers" and isinstance(targets, Tensor) and targets.dim() == 2
+    lengths = [t.shape[1] for _, t in leaves(lab.batch[0]) if t.dim() >= 2]
+    return lab.answer.form != "unknown" and (lab.answer.one_a_row or (several and targets.shape[1] not in lengths))
+
+
+def _known_padding(lab: Lab, tensor: Tensor) -> bool:
+    """Whether the model has vectors of words of which this padding has none of its own."""
+    tables = [m for m in lab.program.model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
+    return not tensor.is_floating_point() and any(m.padding_idx == _padding(tensor) for m in tables)
 
 
 def _only_held_out(lab: Lab, name: str, moves: float) -> Iterator[Finding]:

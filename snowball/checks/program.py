@@ -23,7 +23,7 @@ from ..finding import BadInput, nearest
 from .jagged import Jagged
 from .nested import row_count, to_device
 
-__all__ = ["KEYS", "Program", "mode_matters"]
+__all__ = ["KEYS", "Program", "generators_state", "mode_matters", "without_workers"]
 
 KEYS = {
     "model": "nn.Module; called model(inputs), model(*inputs) for a tuple, model(**inputs) for a dict",
@@ -197,6 +197,22 @@ def _generators(*loaders: Any) -> list[Any]:
                 if isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
                     found.append(value)
     return list({id(value): value for value in found}.values())
+
+
+def generators_state(loader: Any, seed: int) -> Callable[[], None]:
+    """What sets every generator that a loader keeps to the state that a seed gives."""
+    found = _generators(loader)
+
+    def begin() -> None:
+        for generator in found:
+            if isinstance(generator, torch.Generator):
+                generator.manual_seed(seed)
+            elif isinstance(generator, np.random.Generator):
+                generator.bit_generator.state = type(generator.bit_generator)(seed).state
+            else:
+                generator.seed(seed)  # of numpy's older kind, and of Python's own
+
+    return begin
 
 
 def _state(part: Any) -> Callable[[], None]:

@@ -42,6 +42,8 @@ class _Record:
     modes: list[bool] = field(default_factory=list)
     """Whether the model was in training mode in each forward pass of the step."""
     backward: list[bool] = field(default_factory=list)
+    closures: int = 0
+    """How often the optimiser was given what computes the gradients, so that it is called before they are."""
 
 
 def _vector(tensors: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor:
@@ -58,7 +60,8 @@ def _record(lab: Lab, *, clear_after_update: bool = False) -> _Record:
     assert optimizer is not None
     params = [p for p in program.model.parameters() if p.requires_grad]
 
-    def before(*_: Any) -> None:
+    def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        record.closures += any(callable(value) for value in (*args, *kwargs.values()))
         record.stepped.append(len(record.own) - 1)
         record.given.append(_vector([p.grad for p in params], params))
         record.before.append(_vector([p.detach() for p in params], params))
@@ -125,6 +128,8 @@ def step(lab: Lab) -> Iterator[Finding]:
     if not record.given:
         message = f"the program's step never called its optimiser in {len(record.own)} batches"
         yield Finding("stale-gradients", "warning", message, {}, "optimizer.step() after backward()")
+        return
+    if record.closures:
         return
     yield from _stale(lab, record)
     yield from _direction(record)

@@ -1,0 +1,120 @@
+"""Augmentation that turns inputs and leaves their targets as they were."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sized
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..finding import Finding
+from .experiment import Change
+from .lab import Lab
+from .nested import leaves
+from .program import generators_state, without_workers
+
+__all__ = ["undone"]
+
+LOOKED = 24  # rows that are drawn several times each
+DRAWS = 8
+LEAST = 0.02  # of all there is to learn: what is right to turn makes a short training a little worse too
+
+
+def undone(lab: Lab) -> Iterator[Finding]:
+    """Rows that come mirrored, turned or negated at random with the same target: the same training without.
+
+    All rows are read from the same random state, so that they come one way, and then another. An error is where the
+    program learns clearly more so.
+    """
+    loader = without_workers(lab.program.train)
+    if not isinstance(loader, DataLoader) or not isinstance(loader.dataset, Sized) or loader.batch_sampler is None:
+        return
+    if not hasattr(loader.dataset, "__getitem__") or lab.own.learned() > 1 - 2 * LEAST or lab.own.cut:
+        return
+    turn, seeds = _turns(lab, loader)
+    for seed in seeds:
+        change = Change(f"all rows read from random state {seed}", batches=partial(_batches, loader, seed))
+        other = lab.outcome(change)
+        gain = lab.own.gain(other)
+        if lab.own.clears(other, LEAST):
+            message = (
+                f"rows come {turn} at random, with the same target; where all come one way the program learns"
+                f" {gain:.0%} more of what there is"
+            )
+            fix = "turn the target as its input is turned, or leave that out"
+            yield Finding("augment-target", "error", message, {"turn": turn, "gain_without": gain}, fix)
+            return
+
+
+def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...]]:
+    """By what rows come turned while their targets stay, and two random states that give one and the other.
+
+    Nothing where any target moves along with its input.
+    """
+    rows = min(LOOKED, len(loader.dataset))  # type: ignore[arg-type] # the caller asked
+    seen: list[tuple[int, str]] = []
+    try:
+        with lab.program.kept():
+            draws = [_copied(_read(loader, range(rows), seed)) for seed in range(DRAWS)]
+    except Exception:  # the program's own data set, of which rows may be of any make
+        return "", ()
+    for row in range(rows):
+        inputs, target = draws[0][row]
+        for seed in range(1, DRAWS):
+            other, its_target = draws[seed][row]
+            found = [name for one, two in zip(inputs, other, strict=True) if (name := _turned(one, two))]
+            if found and any(not torch.equal(one, two) for one, two in zip(target, its_target, strict=True)):
+                return "", ()
+            seen += [(seed, found[0])] if found else []
+    return (seen[0][1], (0, seen[0][0])) if seen else ("", ())
+
+
+def _copied(rows: list[Any]) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Inputs and targets of rows as tensors of their own."""
+    found = []
+    for inputs, target in rows:
+        answers = [t.clone() for _, t in leaves(target)] or [torch.as_tensor(target).clone()]
+        found.append(([t.clone() for _, t in leaves(inputs)], answers))
+    return found
+
+
+def _turned(one: Tensor, two: Tensor) -> str:
+    """How a row was turned into another; nothing where it was not, or looks the same either way."""
+    if one.shape != two.shape or one.dim() == 0 or not one.is_floating_point() or torch.equal(one, two):
+        return ""
+    ways: dict[str, Callable[[Tensor], Tensor]] = {"negated": torch.neg}
+    ways |= {f"mirrored along axis {axis}": partial(torch.flip, dims=[axis]) for axis in range(one.dim())}
+    if one.dim() > 1:
+        ways["turned by 180 degrees"] = partial(torch.flip, dims=[-2, -1])
+        if one.shape[-1] == one.shape[-2]:
+            ways |= {f"turned by {90 * n} degrees": partial(torch.rot90, k=n, dims=[-2, -1]) for n in (1, 3)}
+            ways["transposed"] = partial(torch.transpose, dim0=-2, dim1=-1)
+    return next((name for name, way in ways.items() if torch.equal(way(one), two)), "")
+
+
+def _batches(loader: DataLoader[Any], seed: int) -> Iterator[Any]:
+    """An epoch of the loader's batches, of which each row is read from the same random state."""
+    for places in loader.batch_sampler or ():
+        yield loader.collate_fn(_read(loader, places, seed))
+
+
+def _read(loader: DataLoader[Any], places: Any, seed: int) -> list[Any]:
+    """Rows of the data set, each read from one random state; that of the process is put back."""
+    held = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    set_own = generators_state(loader, seed)
+    rows = []
+    for place in places:
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        set_own()
+        rows.append(loader.dataset[place])
+    torch.set_rng_state(held[0])
+    np.random.set_state(held[1])
+    random.setstate(held[2])
+    return rows
