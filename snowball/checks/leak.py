@@ -48,6 +48,10 @@ def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         return
     if not all(t.is_floating_point() for t in floats):
         return
+    if (
+        numbers and lab.answer.labels.shape[1] > 1
+    ):  # of several, one may well be an input: a speed is what moves a place
+        return
     alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())
     order = np.sort(alone)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..finding import Finding, Severity
 from .dependence import spare_optimizer
+from .experiment import CLEAR, Change
 from .lab import Lab
 from .nested import leaves
 from .program import without_workers
@@ -285,13 +286,30 @@ def _frozen(lab: Lab, named: dict[str, Any], members: set[int] | None, changed: 
     elif drawn:
         message = f"{len(drawn)} weight matrices are frozen as they were drawn, never trained, e.g. {drawn[0]}"
         fix = "load trained weights before freezing, or train them"
-        evidence["learned"] = lab.own.learned()
         # Random features may be meant (Rahimi and Recht, 2007): where nearly all is learned they do no harm.
-        severity: Severity = "warning" if lab.own.learned() > 0.85 else "error"
+        evidence["learned"] = lab.own.learned()
+        severity: Severity = "warning"
+        if lab.own.learned() <= 0.85:
+            evidence["gain_where_trained"] = lab.own.gain(lab.outcome(_freed(lab, [named[name] for name in drawn])))
+            severity = "error" if evidence["gain_where_trained"] > CLEAR else "warning"
         yield Finding("frozen-parameters", severity, message, evidence, fix)
     else:
         note = f"{len(frozen)} weight matrices are frozen"
         yield Finding("frozen-parameters", "note", note, evidence)
+
+
+def _freed(lab: Lab, frozen: list[nn.Parameter]) -> Change:
+    """The same training with parameters that were frozen."""
+    optimizer = lab.program.optimizer
+
+    def free(_: nn.Module) -> None:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        held = {id(p) for group in (optimizer.param_groups if optimizer is not None else ()) for p in group["params"]}
+        if optimizer is not None and (missing := [p for p in frozen if id(p) not in held]):
+            optimizer.add_param_group({"params": missing})
+
+    return Change("what is frozen is trained", prepare=free)
 
 
 def symmetry(lab: Lab) -> Iterator[Finding]:

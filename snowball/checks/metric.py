@@ -148,7 +148,8 @@ def _of_noise(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     if row_count(outputs) != len(val) or not all(t.is_floating_point() for _, t in leaves(outputs)):
         return
     random = torch.Generator().manual_seed(0)
-    noise = mapped(outputs, lambda t: F.normalize(torch.randn(t.shape, generator=random).flatten(1)).reshape(t.shape))
+    drawn = mapped(outputs, lambda t: torch.randn(t.shape, generator=random))
+    noise = mapped(drawn, lambda t: F.normalize(t.flatten(1)).reshape(t.shape) if t.dim() > 1 else t)
     stand_in = _StandIn(Places.of(lab, val), noise)
     try:
         with program.kept(seed=0):
