@@ -50,7 +50,7 @@ def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         return
     if (
         numbers and lab.answer.labels.shape[1] > 1
-    ):  # of several, one may well be an input: a speed is what moves a place
+    ):  # a speed is an input, and what moves a place
         return
     alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())
