@@ -45,7 +45,11 @@ def detached(lab: Lab) -> Iterator[Finding]:
         batch_loss(lab, lab.first_batch)
     if not watch.count or lab.answer.form == "unknown":
         return
-    own, other = lab.own, lab.outcome(Change("gradients pass through detach()", mode=_Passing))
+    own = lab.own
+    try:
+        other = lab.outcome(Change("gradients pass through detach()", mode=_Passing))
+    except RuntimeError:  # a state that is kept from batch to batch has to be cut
+        return
     gain = own.gain(other)
     if gain > CLEAR:
         message = (

@@ -99,7 +99,8 @@ class _PairWatch(torch.overrides.TorchFunctionMode):
 def _meant(one: Tensor, other: Tensor) -> bool:
     """Rows of one tensor beside one another, and whole numbers that are told apart, as where kin are looked for."""
     whole = not one.is_floating_point() and not other.is_floating_point()
-    return whole or one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+    dense = one.layout == other.layout == torch.strided
+    return whole or not dense or one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def _column_and_row(one: Any, other: Any) -> bool:
