@@ -48,9 +48,7 @@ def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         return
     if not all(t.is_floating_point() for t in floats):
         return
-    if (
-        numbers and lab.answer.labels.shape[1] > 1
-    ):  # a speed is an input, and what moves a place
+    if numbers and lab.answer.labels.shape[1] > 1:  # a speed is an input, and what moves a place
         return
     alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())
