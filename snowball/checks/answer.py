@@ -67,13 +67,13 @@ class Answer:
         return self.form == "numbers" and _is_shares(self.labels)
 
     def misfit(self) -> Tensor:
-        """The mean squared error of numbers; where labels are shares or lie in 0..1, scores may be their logits."""
-        given = [self.scores]
+        """The mean squared error of numbers; where labels are shares, or a column is of 0..1, scores may be logits."""
+        plain = (self.scores - self.labels).square().mean(0)
         if self.shares:
-            given.append(self.scores.softmax(1))
-        elif bool(((self.labels >= 0) & (self.labels <= 1)).all()):
-            given.append(self.scores.sigmoid())
-        return min((scores - self.labels).square().mean() for scores in given)
+            return torch.minimum(plain.mean(), (self.scores.softmax(1) - self.labels).square().mean())
+        inside = ((self.labels >= 0) & (self.labels <= 1)).all(0)
+        logits = (self.scores.sigmoid() - self.labels).square().mean(0)
+        return torch.where(inside, torch.minimum(plain, logits), plain).mean()
 
     def chance(self) -> float:
         """The score of the best constant answer."""

@@ -72,14 +72,15 @@ def _seen(lab: Lab, loader: Any) -> tuple[list[Any], list[bool], float]:
 
 def _unseen(lab: Lab) -> Iterator[Finding]:
     program = lab.program
-    if program.evaluate is None or program.val is None or lab.val is None:
+    val = lab.every_val
+    if program.evaluate is None or program.val is None or val is None:
         return
     with program.kept(seed=0):
         program.model.train()
         buffers = [b.detach().clone() for b in program.model.buffers()]
         seen, modes, _ = _seen(lab, program.val)
         changed = any(not torch.equal(a, b) for a, b in zip(buffers, program.model.buffers(), strict=True))
-    own = set(row_keys(lab.val.inputs))
+    own = set(row_keys(val.inputs))
     count = sum(row_count(part) for part in seen)
     rows = [key for part in seen for key in row_keys(part)]
     if not rows:
@@ -90,18 +91,18 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
             "eval-mode", "error", message, {"batches": sum(modes)}, "model.eval() before, model.train() after"
         )
     inside = sum(key in own for key in rows)
-    if inside < 0.5 * len(rows) and lab.val.complete:
+    if inside < 0.5 * len(rows) and val.complete:
         trained = set(row_keys(lab.train.inputs))
         from_train = sum(key in trained for key in rows)
-        if from_train > 0.5 * len(rows):
+        if from_train > (0.5 if lab.train.complete else 0.1) * len(rows):
             message = f"the metric looks at training rows ({from_train} of {len(rows)}), not at those it is handed"
             yield Finding(
                 "metric-on-train", "error", message, {"rows": from_train}, "go through the loader that is handed over"
             )
         return
-    if lab.val.complete and count < len(lab.val) - 0.5:
-        missing = len(lab.val) - count
-        message = f"the metric looks at {count} of {len(lab.val)} held-out rows"
+    if val.complete and count < len(val) - 0.5:
+        missing = len(val) - count
+        message = f"the metric looks at {count} of {len(val)} held-out rows"
         yield Finding(
-            "dropped-rows", "error", message, {"rows": missing, "of": len(lab.val)}, "count every batch of the loader"
+            "dropped-rows", "error", message, {"rows": missing, "of": len(val)}, "count every batch of the loader"
         )

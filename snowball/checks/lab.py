@@ -27,6 +27,7 @@ from .sample import Sample, count_rows, together
 __all__ = ["MAX_ROWS", "PROBED", "Lab", "OutOfTime"]
 
 MAX_ROWS = 4000  # of a split that are looked at: tells shares to a percent
+MOST_ROWS = 20_000  # of held-out ones that a metric is handed
 PROBED = 32  # rows in the batch that single experiments use
 DEFAULT_STEPS = 200  # where a program does not say how long it trains
 OWN_SECONDS = 9.0  # of a training as it is; a longer one is cut, and so are all that are compared with it
@@ -58,6 +59,14 @@ class Lab:
     @cached_property
     def val(self) -> Sample | None:
         return None if self.program.val is None else self.sample(self.program.val)
+
+    @cached_property
+    def every_val(self) -> Sample | None:
+        """All held-out rows, for what has to know what the program's metric looks at."""
+        found = self.val
+        if found is None or found.complete or self.program.val is None:
+            return found
+        return self.sample(self.program.val, MOST_ROWS)
 
     @property
     def held_out(self) -> Sample:

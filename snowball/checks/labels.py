@@ -200,6 +200,8 @@ def _labels(
         yield Finding("label-misaligned", "error", message, evidence, fix)
     if not train.numbers:
         yield from _flipped(train.y[:count], answers, evidence)
+    else:
+        yield from _two_units(train, evidence)
 
 
 def _learns_nothing(lab: Lab) -> bool:
@@ -324,6 +326,40 @@ def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> It
         yield Finding(
             "label-noise", "error", message, evidence, "look at the rows on which controls agree against the label"
         )
+
+
+def _two_units(train: Rows, evidence: dict[str, Any]) -> Iterator[Finding]:
+    """A share of the answers that are another multiple of what a control says of their rows, as feet among metres.
+
+    The control goes by absolute errors, which a few far ones do not move; the far ones must lie on a line of their own.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    assert train.x is not None and train.y is not None
+    x, y = train.x[:MOST_ROWS], train.y[:MOST_ROWS]
+    if len(y) < 200:
+        return
+    control = HistGradientBoostingRegressor(loss="absolute_error", max_iter=60, random_state=0)
+    said = cross_val_predict(control, x, y, cv=KFold(3, shuffle=True, random_state=0))
+    off = y - said
+    spread = 1.4826 * float(np.median(np.abs(off - np.median(off))))
+    far = np.abs(off) > 6 * spread
+    share = float(far.mean())
+    if not 0.02 < share < 0.4 or spread < 1e-9 or min(far.sum(), (~far).sum()) < 20:
+        return
+    lines, left = [], []
+    for rows in (~far, far):
+        lines.append(np.polynomial.Polynomial.fit(said[rows], y[rows], 1).convert().coef)
+        left.append(float(np.var(y[rows] - said[rows] * lines[-1][1]) / np.var(y[rows])))
+    ratio = float(lines[1][1] / lines[0][1])
+    if max(left) < 0.2 and (ratio > 1.5 or 0 < ratio < 0.67):
+        message = (
+            f"{share:.0%} of answers lie on a line of their own, {ratio:.2g} times as steep in what a control says of"
+            " their rows: another unit?"
+        )
+        said_of = {**evidence, "share": share, "ratio": ratio}
+        yield Finding("label-noise", "error", message, said_of, "bring all answers to one unit")
 
 
 def _apart(answers: np.ndarray, y: np.ndarray) -> float:

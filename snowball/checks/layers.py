@@ -193,7 +193,10 @@ class _ReluWatch(torch.overrides.TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in ("relu", "relu_", "clamp_min") and isinstance(found, Tensor) and found.dim() > 1:
             dims = [0, *range(2, found.dim())] if found.dim() != 3 else [0, 1]
-            alive = (found > 0).sum(dims) > 0
+            try:
+                alive = torch.tensor(((found > 0).sum(dims) > 0).tolist())
+            except RuntimeError:  # within torch.func there are no numbers to have
+                return found
             if self.place == len(self.alive):
                 self.alive.append(alive)
             elif self.alive[self.place].shape == alive.shape:

@@ -5,15 +5,18 @@ x: (N, D) features of N rows, y: (N,) their answers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..finding import Finding
 from .control import features, out_of_fold
 from .lab import Lab
-from .nested import leaves
+from .loss import given_batch, loss_of
+from .nested import leaves, mapped
 from .split import Rows, in_order, rows_table
 
 __all__ = ["target_leak"]
@@ -24,6 +27,10 @@ EXACT = 1e-9  # of the target's variance: what rounding to 32 bits leaves, and n
 
 def target_leak(lab: Lab) -> Iterator[Finding]:
     """The first sign of a leak, the most direct ones before."""
+    found = list(_shown_where_asked(lab))
+    if found:
+        yield from found
+        return
     rows = rows_table(lab, "train")
     if not rows.usable or rows.y is None:
         return
@@ -35,6 +42,52 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
         if found:
             yield from found
             return
+
+
+def _shown_where_asked(lab: Lab) -> Iterator[Finding]:
+    """Places that are hidden, each row's own, where the input still shows what is asked there.
+
+    The loss is asked at which places of the outputs it pulls. Where it pulls at all, as an autoencoder's does, what is
+    shown is what is asked, and meant.
+    """
+    inputs, targets, outputs = given_batch(lab)
+    found = [t for _, t in leaves(outputs) if t.is_floating_point() and t.dim() >= 2]
+    if len(found) != 1 or lab.compares_rows:
+        return
+    random = torch.Generator().manual_seed(0)
+    free = (found[0] + torch.randn(found[0].shape, generator=random).to(found[0])).requires_grad_()
+    with torch.enable_grad():
+        loss = loss_of(lab, mapped(outputs, lambda t: free if t is found[0] else t), targets)
+        grad = torch.autograd.grad(loss.mean(), free, allow_unused=True)[0] if loss.requires_grad else None
+    if grad is None:
+        return
+    masks = [
+        (grad != 0).flatten(1),
+        *([(grad != 0).any(2)] if grad.dim() == 3 else []),
+    ]  # numbers, or scores of classes
+    for asked in masks:
+        pulled = float(asked.float().mean())
+        if asked.shape[1] < 8 or not 0.05 < pulled < 0.8 or bool((asked == asked[:1]).all()):
+            continue
+        goals = [channel for _, t in leaves(targets) for channel in _channels(t, asked, 4)]
+        for goal, seen in itertools.product(goals, [c for _, t in leaves(inputs) for c in _channels(t, asked, 8)]):
+            same = float((goal[asked] == seen[asked]).float().mean())
+            if same > 0.99 and len(goal[asked].unique()) > 2:
+                message = f"the loss asks for {pulled:.0%} of a row's places, at which the input shows what is asked"
+                fix = "blank in the input what is hidden from the network"
+                yield Finding("target-leak", "error", message, {"asked": pulled, "shown": same}, fix)
+                return
+
+
+def _channels(tensor: Tensor, asked: Tensor, most: int) -> list[Tensor]:
+    """The channels of a tensor, (B, P) each, that lie over the places asked for, (B, P); none beyond so many."""
+    places = asked.shape[1]
+    if tensor.dim() < 2 or len(tensor) != len(asked) or tensor[0].numel() % places:
+        return []
+    if tensor[0].numel() > most * places:
+        return []
+    first, last = tensor.reshape(len(tensor), -1, places), tensor.reshape(len(tensor), places, -1)
+    return [*first.unbind(1), *(last.unbind(2) if last.shape[2] > 1 else ())]
 
 
 def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:

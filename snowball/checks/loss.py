@@ -183,6 +183,8 @@ def clipped(lab: Lab) -> Iterator[Finding]:
     """Badly wrong answers must pull: a loss that is cut off at some height has no gradient just where it is high."""
     _, targets, outputs = given_batch(lab)
     answer = lab.read(outputs, targets)
+    if answer.form == "unknown":
+        yield from _flat_far_away(lab, outputs, targets)
     if answer.form not in ("classes", "numbers", "binary"):
         return
     scores = dict(leaves(outputs))[answer.path].float()
@@ -229,6 +231,32 @@ def clipped(lab: Lab) -> Iterator[Finding]:
         yield Finding(
             "loss-clipped", "error", message, {"slopes": slopes}, "clip gradients (clip_grad_norm_), never the loss"
         )
+
+
+def _flat_far_away(lab: Lab, outputs: Any, targets: Any) -> Iterator[Finding]:
+    """Outputs of any make: rows that are pulled where they are not, and none where all are far from there.
+
+    Margins leave alone the half that is right by chance, not nearly all.
+    """
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.dim() != 2 or lab.compares_rows:
+        return
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(outputs.shape, generator=random).to(outputs)
+    pulled = []
+    for size in (0.0, 30.0):
+        free = (outputs + size * noise).requires_grad_()
+        try:
+            with torch.enable_grad():
+                loss = loss_of(lab, free, targets)
+                grad = torch.autograd.grad(loss.mean(), free, allow_unused=True)[0] if loss.requires_grad else None
+        except (RuntimeError, ValueError, IndexError):
+            return
+        pulled.append(0.0 if grad is None else float((grad != 0).any(1).float().mean()))
+    near, far = pulled
+    if 0 < near < 0.9 and far < 0.05:
+        message = f"{1 - near:.0%} of rows have no gradient at first, and {1 - far:.0%} where answers are far off"
+        evidence = {"pulled_at_first": near, "pulled_far_off": far}
+        yield Finding("loss-clipped", "error", message, evidence, "clip gradients (clip_grad_norm_), never the loss")
 
 
 def _constant_loss(lab: Lab, outputs: Any, targets: Any, answer: Answer) -> float:

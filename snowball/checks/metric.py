@@ -25,7 +25,7 @@ __all__ = ["metric"]
 
 SAME = 1e-4
 NOISE = 0.95  # of 1: networks that learned nothing are told from good ones by less than this leaves
-RARE = 0.88  # of what lies between all wrong and all right: a network that learned nothing looks as if it had
+RARE = 0.8  # of what lies between all wrong and all right: a network that learned nothing looks as if it had
 
 
 def _as_they_are(inputs: Any) -> Any:
@@ -91,7 +91,7 @@ class _StandIn(nn.Module):
 
 def metric(lab: Lab) -> Iterator[Finding]:
     """All right must score best, all wrong worst, and half must lie between; other batches must not change it."""
-    program, val = lab.program, lab.val
+    program, val = lab.program, lab.every_val
     if program.evaluate is None or val is None or program.val is None or not val.complete:
         return
     with program.kept(seed=0):
@@ -180,7 +180,7 @@ def _best_hidden(lab: Lab, outputs: Tensor, grades: Tensor) -> Iterator[Finding]
 
     outputs, grades: (N, D) of D items, the higher the better.
     """
-    program, val = lab.program, lab.val
+    program, val = lab.program, lab.every_val
     assert program.evaluate is not None and val is not None
     if outputs.shape != grades.shape or grades.dim() != 2 or grades.shape[1] < 8:
         return
@@ -277,7 +277,7 @@ def _blend(one: Any, two: Any, right: Tensor) -> Any:
 
 def _quantities(lab: Lab, answer: Answer, table: Places, perfect: Any, values: dict[str, float]) -> Iterator[Finding]:
     """Classes that the network answers by one number each: near ones count to the loss, and nothing to the metric."""
-    val = lab.val
+    val = lab.every_val
     assert val is not None and lab.program.evaluate is not None
     if answer.form != "numbers" or not isinstance(val.targets, Tensor) or val.targets.is_floating_point():
         return
@@ -334,7 +334,7 @@ def _unsure_left_out(
     lab: Lab, answer: Answer, table: Places, perfect: Any, wrong: Any, values: dict[str, float]
 ) -> Iterator[Finding]:
     """Where the metric is an accuracy, wrong answers count as wrong however unsure they are."""
-    program, val = lab.program, lab.val
+    program, val = lab.program, lab.every_val
     assert val is not None and program.evaluate is not None
     every_other = table.alike(torch.arange(len(val)) % 2 == 0)
     expected = float(every_other.float().mean())
@@ -372,7 +372,7 @@ def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
 def _averaged(lab: Lab, table: Places, perfect: Any, wrong: Any, span: float) -> Iterator[Finding]:
     """The same rows and answers in batches of other sizes must score the same; `span`: what all right scores more than
     all wrong."""
-    program, val = lab.program, lab.val
+    program, val = lab.program, lab.every_val
     assert val is not None and program.evaluate is not None
     count = len(val)
     if count < 8:

@@ -70,6 +70,8 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
             "non-finite", "error", "the loss leads outputs to NaN or infinity", {"first": first}, "look for log(0)"
         )
         return
+    if answer.form == "numbers":  # what the loss leaves alone, such as places of what is not there, is not asked
+        free = torch.where(pulled, free, answer.labels.reshape(free.shape).to(free))
     reached = lab.read(replaced(outputs, answer.path, free.detach()), targets)
     if (asked := _asked(answer, pulled)) is not None:
         answer, reached = _some(answer, asked), _some(reached, asked)
@@ -119,7 +121,9 @@ def _in_order(answer: Answer, reached: Answer) -> bool:
     """Whether outputs at the minimum rise with their targets, each column of them."""
     from scipy.stats import spearmanr
 
-    pairs = zip(answer.labels.T.cpu().numpy(), reached.scores.T.detach().cpu().numpy(), strict=True)
+    asked = answer.labels.std(0) > 0
+    columns = answer.labels[:, asked].T, reached.scores[:, asked].T
+    pairs = zip(*(column.detach().cpu().numpy() for column in columns), strict=True)
     return all(float(spearmanr(one, other).statistic) > 0.9 for one, other in pairs)
 
 

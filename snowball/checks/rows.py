@@ -40,6 +40,11 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
             fix = "give each row a copy: what a data set fills in place is the same memory in every row"
             yield Finding("constant-input", "error", message, {"input": name}, fix)
             return
+        if tensor.is_floating_point() and tensor.dim() > 2 and (empty := _empty_channels(tensor)):
+            message = f"channel {empty[0]} of the input is 0 throughout, in all {len(tensor)} training rows"
+            fix = "look at what clips, rounds or fills it before it gets here"
+            yield Finding("constant-input", "error", message, {"input": name, "channels": empty}, fix)
+            return
         if tensor.is_floating_point() and _mostly_constant(tensor):
             flat = by_channel(tensor)
             places = (flat == flat[:1]).all(0).nonzero()[:, 0].tolist()
@@ -70,6 +75,15 @@ def _same_in_batches(tensor: Tensor, sizes: tuple[int, ...]) -> bool:
     """Whether every batch of four rows or more is one row again and again."""
     large = [batch for batch in tensor.split(list(sizes)) if len(batch) >= 4]
     return bool(large) and all(bool((batch == batch[:1]).all()) for batch in large)
+
+
+def _empty_channels(tensor: Tensor) -> list[int]:
+    """Of several channels that rows have, those that are 0 everywhere, where others are not."""
+    channels = by_channel(tensor)
+    if not 2 <= channels.shape[1] <= 64:
+        return []
+    empty = (channels == 0).all(0)
+    return [] if bool(empty.all()) else empty.nonzero()[:, 0].tolist()
 
 
 def _mostly_constant(tensor: Tensor) -> bool:
@@ -183,7 +197,7 @@ def class_imbalance(lab: Lab) -> Iterator[Finding]:
     predicted, labels = answer.predicted().long(), answer.labels.long()
     recalls = {c: float((predicted[labels == c] == c).float().mean()) for c in rare if bool((labels == c).any())}
     usual = [float((predicted[labels == c] == c).float().mean()) for c in labels.unique().tolist()]
-    if not recalls or min(recalls.values()) > 0.5:
+    if not recalls or min(recalls.values()) > (0.5 if lab.own.metric is None else 0.9):
         return
     balanced = lab.outcome(Change("each class as often", batches=_balanced_batches(lab, rows.y)))
     if balanced.answer is None:
@@ -202,8 +216,11 @@ def class_imbalance(lab: Lab) -> Iterator[Finding]:
     worst = min(recalls, key=lambda c: recalls[c])
     rarer = float((labels == worst).float().mean()) > 3 * float((rows.y == worst).mean())
     evidence["rarer_than_held_out"] = rarer
+    before, after = lab.own.metric, balanced.metric  # which say whether each class counts, or each row
+    asked = before is not None and after is not None and 0 < before < 1 and after > before + 0.03
+    more, more_on_average = again[worst] - recalls[worst], mean_after - mean_before
     # As rare where it is used, a class may be left to the others; seldom learned and often met, it may not.
-    if again[worst] > recalls[worst] + 0.2 and mean_after > mean_before + (0.05 if rarer else 0.2):
+    if (more > 0.2 and more_on_average > (0.05 if rarer else 0.2)) or (asked and min(more, more_on_average) > 0.03):
         message = (
             f"class {worst} is {recalls[worst]:.0%} recognised; with each class as often in a batch {again[worst]:.0%},"
             f" and all classes {mean_after:.0%} on average in place of {mean_before:.0%}"

@@ -44,8 +44,8 @@ class SoundNetworkSection(Section):
     """Frames that become one before the layers over time, 1, 2, 4 or 8: more is faster, but a character takes one."""
     width: int = Field(96, ge=8, multiple_of=2)
     """Features of a frame in the layers over time."""
-    layers: int = Field(2, ge=1, le=32)
-    """Layers over time."""
+    layers: int = Field(2, ge=0, le=32)
+    """Layers over time. 0: convolutions alone, which hear a fraction of a second and learn no order of words."""
     heads: int = Field(4, ge=1)
     """Attention heads of a conformer; they divide the width."""
 

@@ -52,7 +52,7 @@ class TwoWay(nn.Module):
 
     def __init__(self, cell: str, width: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
-        sizes = [width, *([2 * hidden] * (layers - 1))]
+        sizes = [width, *([2 * hidden] * (layers - 1))][:layers]
         self.forwards = nn.ModuleList(Recurrent(cell, size, hidden, 1, 0.0) for size in sizes)
         self.backwards = nn.ModuleList(Recurrent(cell, size, hidden, 1, 0.0) for size in sizes)
         self.drop = nn.Dropout(dropout)
