@@ -2,8 +2,9 @@
 
     python benchmarks/transfer.py [--data DIR] [--seeds 5] [--only digits|cells|speed]
 
-MNIST's network (simple_cnn, 3 epochs) is trained on to scikit-learn's digits, of which 5 a class have labels; the same
-network from scratch is beside it, in the same recipe, and all other digits are the test. SqueezeNet, as Caffe's files
+MNIST's network (simple_cnn, 8 epochs of cropped, turned and sheared pictures, since digits elsewhere fill their frame
+otherwise) is trained on to scikit-learn's digits, of which 5 a class have labels; the same network from scratch is
+beside it, in the same recipe, and all other digits are the test. SqueezeNet, as Caffe's files
 have it from ImageNet, is imported and trained on to tell blood cells apart: BCCD's boxes cut out, CELLS a class with
 labels, the test from other pictures. Then an epoch of a network whose backbone rests is timed with features from memory
 and with the backbone run in every step.
@@ -35,6 +36,13 @@ CELLS = 10
 CELL_TEST = 60  # of each class
 CELL_KEYS = {"epochs": 20, "train.batch_size": 10, "train.preflight": False, "augment.flip": 0.5}
 KEYS = {"model": "simple_cnn", "image.size": 28, "epochs": 60, "train.batch_size": 16, "train.preflight": False}
+TURNED = {
+    "augment.crop": 0.6,
+    "augment.rotate": 12,
+    "augment.shift": 0.1,
+    "augment.shear": 8,
+    "augment.scale": 0.2,
+}
 WAYS = {
     "from scratch": {},
     "features": {"transfer": "features"},
@@ -122,7 +130,7 @@ def cells(data: Path, home: Path, seeds: int) -> None:
 
 
 def digits(data: Path, home: Path, seeds: int) -> None:
-    source = {"model": "simple_cnn", "epochs": 3, "train.batch_size": 64, "train.preflight": False}
+    source = {"model": "simple_cnn", "epochs": 8, "train.batch_size": 64, "train.preflight": False, **TURNED}
     mnist = snowball.train(str(data / "mnist"), source, output=home / "mnist", quiet=True)
     print(f"MNIST itself: test accuracy {mnist.metrics['accuracy']:.4f}\n")
     scores: dict[str, list[float]] = {way: [] for way in WAYS}

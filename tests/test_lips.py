@@ -1,4 +1,4 @@
-"""Lips, both streams and what is between them, on small made-up films."""
+"""Lips, both streams and what is between them, on small made-up films; and how far a network of sound hears."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from snowball.collect.read.align import read_align
 from snowball.collect.read.streams import chosen_inputs, with_sound_tracks
-from snowball.design.audio import SoundNetworkSection, SoundShape
+from snowball.design.audio import SoundNetworkSection, SoundShape, SoundSpeller
 from snowball.design.audio_visual import AudioVisualSpeller, FusionSection
 from snowball.design.lips import LipNetworkSection, LipShape, LipSpeller
 from snowball.finding import BadInput
@@ -137,3 +137,19 @@ def test_sound_of_films_is_a_column_where_words_are_asked_for() -> None:
     for kinds in (("video", "label"), ("video", "text", "label"), ("audio", "text")):
         assert list(with_sound_tracks(table(*kinds)).columns) == list(kinds)
     assert list(chosen_inputs(table("video", "text", "audio"), "audio").columns) == ["text", "audio"]
+
+
+def test_without_layers_over_time_a_frame_hears_what_is_near() -> None:
+    """What is said a second later changes nothing; with a recurrent layer it does."""
+    shape = SoundShape(8000, 24, 25.0, 10.0, PADDING, 5, 0.0)
+    moved = {}
+    for layers in (0, 1):
+        torch.manual_seed(0)
+        network = SoundSpeller("crnn", shape, SoundNetworkSection(channels=8, width=16, layers=layers, stride=4)).eval()
+        sound = torch.randint(-3000, 3000, (1, 16_000), dtype=torch.int16)
+        other = sound.clone()
+        other[:, 8000:] = sound[:, 8000:].flip(1)
+        with torch.inference_mode():
+            one, two = network(sound)["logits"], network(other)["logits"]
+        moved[layers] = float((one - two)[:, : one.shape[1] // 2 - 3].abs().max())
+    assert moved[0] < 0.05 * moved[1], "but for the loudness of the whole"
