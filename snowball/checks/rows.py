@@ -78,12 +78,14 @@ def _same_in_batches(tensor: Tensor, sizes: tuple[int, ...]) -> bool:
 
 
 def _empty_channels(tensor: Tensor) -> list[int]:
-    """Of several channels that rows have, those that are 0 everywhere, where others are not."""
+    """Of several channels that rows have, those that are 0 everywhere, where all others are seldom 0; a picture's
+    border is 0 as well, but then much of the rest is."""
     channels = by_channel(tensor)
     if not 2 <= channels.shape[1] <= 64:
         return []
     empty = (channels == 0).all(0)
-    return [] if bool(empty.all()) else empty.nonzero()[:, 0].tolist()
+    lively = (channels != 0).float().mean(0)[~empty] > 0.5
+    return empty.nonzero()[:, 0].tolist() if len(lively) and bool(lively.all()) else []
 
 
 def _mostly_constant(tensor: Tensor) -> bool:
