@@ -18,6 +18,7 @@ from .lab import Lab
 
 __all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
 
+USUAL_DECAY = 1e-2
 LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
 
 
@@ -136,20 +137,18 @@ def weight_decay(lab: Lab) -> Iterator[Finding]:
     decays = [float(group.get("weight_decay") or 0) for group in optimizer.param_groups]
     if max(decays, default=0.0) == 0:
         return
-    with lab.program.kept(seed=0):
-        free = lab.outcome(Change("no weight decay", weight_decay=0.0))
+    without = Change("no weight decay", weight_decay=0.0)
+    free = lab.outcome(without)
     gain = own.gain(free)
     # at a rate that is far too high anything that changes the path helps a little, and a lower rate much
     if gain > 0.05 and own.gain(lab.outcome(SLOWER)) < 2 * gain:
         message = f"without its weight decay of {max(decays):g} the program learns {gain:.0%} more of what there is"
         evidence = {"weight_decay": max(decays), "learned": own.learned(), "learned_without": free.learned()}
-        yield Finding(
-            "weight-decay-too-high",
-            "error" if gain > CLEAR or max(decays) >= 0.1 else "warning",
-            message,
-            evidence,
-            "lower it: 1e-4 to 1e-2 are usual",
-        )
+        severity: Severity = "error" if gain > CLEAR or max(decays) >= 0.1 else "warning"
+        if severity == "warning" and max(decays) > USUAL_DECAY:
+            evidence["gain_drawn_again"] = again = lab.gain_again(without)
+            severity = "error" if again > 0.05 else "warning"
+        yield Finding("weight-decay-too-high", severity, message, evidence, "lower it: 1e-4 to 1e-2 are usual")
 
 
 def output_bias(lab: Lab) -> Iterator[Finding]:

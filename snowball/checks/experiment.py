@@ -41,6 +41,8 @@ class Change:
     mode: Callable[[], AbstractContextManager[Any]] = nullcontext
     """What holds while the program trains, such as a torch function mode."""
     steps: int | None = None
+    seed: int = 0
+    """Of what the training draws: order, dropout, augmentation."""
 
 
 AS_IT_IS = Change()

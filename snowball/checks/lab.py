@@ -21,7 +21,7 @@ from .answer import Answer, joined_answers, read_answer, share_of_kin
 from .experiment import AS_IT_IS, Change, Outcome, changed_rates
 from .jagged import Jagged
 from .nested import joined, leaves, mapped, row_count, rows_of
-from .program import Program, without_workers
+from .program import Program, generators_state, without_workers
 from .sample import Sample, count_rows, together
 
 __all__ = ["MAX_ROWS", "PROBED", "Lab", "OutOfTime"]
@@ -253,6 +253,11 @@ class Lab:
         """The program trained as it is."""
         return self.outcome(AS_IT_IS)
 
+    def gain_again(self, change: Change) -> float:
+        """What the program gains by a change where all that is drawn is drawn otherwise."""
+        own = self.outcome(replace(AS_IT_IS, name=f"{AS_IT_IS.name}, drawn again", seed=1))
+        return own.gain(self.outcome(replace(change, name=f"{change.name}, drawn again", seed=1)))
+
     @property
     def shuffled(self) -> Outcome:
         """The program trained on the same rows in as large batches, in another random order in each epoch."""
@@ -277,7 +282,9 @@ class Lab:
                 raise OutOfTime(f"training once more ({change.name}) takes {own.seconds:.0f} s")
             limit = None if own is None else change.steps or own.steps
             start = self.untrained_metric if self.answer.form == "unknown" else None
-            with self.program.kept(seed=0), change.mode():
+            with self.program.kept(seed=change.seed), change.mode():
+                if change.seed:
+                    generators_state(self.program.train, change.seed)()
                 self._outcomes[change.name] = self._train(change, limit, start)
         return self._outcomes[change.name]
 

@@ -22,6 +22,7 @@ from .split import Rows, in_order, rows_table
 __all__ = ["target_leak"]
 
 LAGS = 8  # rows before and after
+FILLED_BEFORE, FILLED_AFTER = 0.1, 0.6  # of rows of a class: what is merely a cause is there without it far oftener
 EXACT = 1e-9  # of the target's variance: what rounding to 32 bits leaves, and no noise that was ever measured
 
 
@@ -35,7 +36,7 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
     if not rows.usable or rows.y is None:
         return
     looks: tuple[Callable[[Lab, np.ndarray], Iterator[Finding]], ...] = (
-        (_copied, _worked_out, _of_later_answers) if rows.numbers else (_in_one_place,)
+        (_copied, _worked_out, _of_later_answers) if rows.numbers else (_in_one_place, _came_after)
     )
     for look in (*looks, _told_in_training_alone, _by_itself):
         found = list(look(lab, rows.y))
@@ -95,16 +96,52 @@ def _channels(tensor: Tensor, asked: Tensor, most: int) -> list[Tensor]:
     return [*first.unbind(1), *(last.unbind(2) if last.shape[2] > 1 else ())]
 
 
+def _columns(lab: Lab) -> np.ndarray | None:
+    """The columns of rows that are numbers, (N, 3 to 400)."""
+    floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
+    if not floats or not all(t.is_floating_point() for t in floats):
+        return None
+    table = torch.cat([t.float() for t in floats], 1).numpy()
+    return table if 3 <= table.shape[1] <= 400 else None
+
+
+def _came_after(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A column that is filled in for rows of one class alone, which tells more than all other columns together.
+
+    A fee for what went wrong, a date of leaving: what is entered once the answer is known, and is 0 before.
+    """
+    table = _columns(lab)
+    if table is None or len(np.unique(y)) != 2:
+        return
+    for column in range(table.shape[1]):
+        values, counts = np.unique(table[:, column], return_counts=True)
+        empty = values[counts.argmax()]
+        if len(values) < 10 or not 0.3 < counts.max() / len(y) < 0.98:
+            continue
+        filled = table[:, column] != empty
+        often = sorted(float(filled[y == label].mean()) for label in np.unique(y))
+        if often[0] > FILLED_BEFORE or often[1] < FILLED_AFTER:
+            continue
+        alone = max(float((filled == (y == label)).mean()) for label in np.unique(y))
+        without, _ = out_of_fold(np.delete(table, column, 1), y, False)
+        base = float(np.bincount(y).max() / len(y))
+        # where nothing else tells anything, that column is the problem that was set
+        if without - base > 0.1 * (1 - base) and alone - without > 0.03:
+            share = f"{often[1]:.0%} of rows of one class, {often[0]:.0%} of the other"
+            message = (
+                f"feature {column} is {empty:g} unless filled in, for {share}; that tells {alone:.1%} of answers, all"
+                f" other features together {without:.1%}"
+            )
+            evidence = {"feature": column, "filled": often, "alone": alone, "others_together": without}
+            yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
+            return
+
+
 def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     """One feature of many that gives the answer by itself, where the others together do not."""
     numbers = rows_table(lab, "train").numbers
-    floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
-    if not floats:
-        return
-    table = torch.cat([t.float() for t in floats], 1).numpy()
-    if table.shape[1] < 3 or table.shape[1] > 400 or lab.answer.form == "unknown":
-        return
-    if not all(t.is_floating_point() for t in floats):
+    table = _columns(lab)
+    if table is None or lab.answer.form == "unknown":
         return
     if numbers and lab.answer.labels.shape[1] > 1:  # a speed is an input, and what moves a place
         return

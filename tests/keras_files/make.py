@@ -2,10 +2,13 @@
 
     uv venv /tmp/keras-env && uv pip install --python /tmp/keras-env/bin/python keras jax h5py
     KERAS_BACKEND=jax /tmp/keras-env/bin/python tests/keras_files/make.py [MNIST]
+    uv venv /tmp/keras2-env && uv pip install --python /tmp/keras2-env/bin/python tensorflow-cpu==2.15.1
+    /tmp/keras2-env/bin/python tests/keras_files/make.py
 
 One network a family of layers, with an output for each layer: NAME.keras, NAME.h5 and NAME.npz, where the input is
 `input:NAME` and what a layer makes is `output:NAME`. With MNIST's folder, simple_cnn is trained too. The tests need the
-files alone, not Keras. JAX, because it shares nothing with PyTorch. Made with Keras 3.15.1, 2026-11-25.
+files alone, not Keras. JAX, because it shares nothing with PyTorch. Made with Keras 3.15.1, 2026-11-25. Keras 2 writes
+the same networks, as far as it has their layers, as keras2_NAME: made with Keras 2.15.0, 2026-11-27.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import numpy as np
 from keras import layers as L
 
 HERE = Path(__file__).parent
+OLD = keras.__version__.startswith("2.")
 Tensor = Any
 Branches = dict[str, Tensor]
 
@@ -98,11 +102,12 @@ def activations(x: Tensor, line: Tensor) -> Branches:
         "relu relu6 leaky_relu elu selu celu gelu silu mish tanh sigmoid hard_sigmoid hard_silu hard_tanh exponential"
     )
     names += " softplus softsign softmax log_softmax log_sigmoid tanh_shrink soft_shrink hard_shrink linear"
-    found = {f"function_{name}": L.Activation(name)(line) for name in names.split()}
+    known = [name for name in names.split() if not OLD or hasattr(keras.activations, name)]
+    found = {f"function_{name}": L.Activation(name)(line) for name in known}
     return found | {
         "layer_relu": L.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.3)(line),
         "layer_relu_plain": L.ReLU()(line),
-        "layer_leaky_relu": L.LeakyReLU(negative_slope=0.2)(line),
+        "layer_leaky_relu": L.LeakyReLU(**{"alpha" if OLD else "negative_slope": 0.2})(line),
         "layer_elu": L.ELU(alpha=0.7)(line),
         "layer_prelu": L.PReLU()(line),
         "layer_prelu_shared": L.PReLU(shared_axes=[1, 2])(x),
@@ -220,7 +225,8 @@ FAMILIES: dict[str, tuple[Callable[..., Branches], dict[str, tuple[int, ...]]]] 
 def seed_weights(model: Any, random: np.random.Generator) -> None:
     """Numbers for every weight, biases and moving means too; variances above 0."""
     for weight in model.weights:
-        if "seed_generator" in weight.path or weight.path.endswith("count"):
+        path = weight.name if OLD else weight.path
+        if "seed_generator" in path or "StateVar" in path or path.endswith(("count", "count:0")):
             continue
         low, high = (0.5, 1.5) if "variance" in weight.name else (-0.6, 0.6)
         weight.assign(random.uniform(low, high, weight.shape).astype(np.float32))
@@ -233,6 +239,7 @@ def write(name: str, model: Any, inputs: dict[str, np.ndarray]) -> None:
     outputs = model.predict(inputs, verbose=0)
     if not isinstance(outputs, dict):
         outputs = {"answer": outputs}
+    name = f"keras2_{name}" if OLD else name
     kept = {f"input:{key}": value for key, value in inputs.items()} | {f"output:{key}": v for key, v in outputs.items()}
     np.savez_compressed(HERE / f"{name}.npz", **kept)
     model.save(HERE / f"{name}.keras")
@@ -325,7 +332,8 @@ def main() -> None:
         return
     for seed, name in enumerate(FAMILIES):
         make_family(name, seed)
-    make_classifier(100)
+    if not OLD:
+        make_classifier(100)
 
 
 if __name__ == "__main__":

@@ -212,7 +212,8 @@ class _GraphBuilder:
         new = layer.name not in graph.layers
         if new:
             at = len(self.rows)
-            graph.add(layer, self.module(layer, shapes, call.options, f"{within}{layer.name}/"))
+            named = {key: _shape_of(said, held) for key, said in call.options.items()}
+            graph.add(layer, self.module(layer, shapes, named, f"{within}{layer.name}/"))
         module = graph.layers[layer.name]
         made: tuple[Tensor, ...] = self.run(layer, shapes, lambda: run_call(module, call, held))
         if new:
@@ -221,8 +222,9 @@ class _GraphBuilder:
         return made
 
     def module(
-        self, layer: Layer, shapes: Sequence[Shape], options: Mapping[str, Any], within: str = ""
+        self, layer: Layer, shapes: Sequence[Shape], options: Mapping[str, Shape | None], within: str = ""
     ) -> KerasModule:
+        """`options`: of a call, by name, with the shapes of those that are tensors."""
         if layer.model is not None:
             if len(shapes) != len(layer.model.inputs):
                 raise layer.wrong(f"{len(shapes)} inputs, {len(layer.model.inputs)} would be right")
@@ -232,7 +234,7 @@ class _GraphBuilder:
         build, known = layer_builder(layer)
         if strange := options.keys() - set(known):
             raise layer.wrong(f"is called with {min(strange)[:80]!r}, which is not read")
-        spec = Spec(layer, shapes, self.version, self.module)
+        spec = Spec(layer, shapes, options, self.version, self.module)
         (module,) = self.run(layer, shapes, lambda: (build(spec),))
         spec.check_read()
         module.trains = layer.config.get("trainable", True) is not False
@@ -257,6 +259,10 @@ class _GraphBuilder:
             if isinstance(one, Tensor) and not 0 < one.numel() <= MAX_NUMBERS:
                 raise layer.wrong(f"makes {shown_shape(one.shape)} of {', '.join(map(shown_shape, shapes))}")
         return made
+
+
+def _shape_of(said: Any, held: Mapping[Ref, Tensor]) -> Shape | None:
+    return tuple(held[said].shape) if isinstance(said, Ref) else None
 
 
 def _ordered(model: Model) -> list[tuple[Layer, int]]:

@@ -33,9 +33,18 @@ DTYPE = re.compile(r"(mixed_)?b?float(16|32|64)|u?int(8|16|32|64)|bool")
 class Spec:
     """A layer with the shapes of its inputs, and typed access to its configuration, checked against ranges."""
 
-    def __init__(self, layer: Layer, shapes: Sequence[Shape], version: int, build: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        shapes: Sequence[Shape],
+        options: Mapping[str, Shape | None],
+        version: int,
+        build: Callable[..., Any],
+    ) -> None:
         self.layer = layer
         self.shapes = list(shapes)
+        self.options = options
+        """Of its first call, by name, with the shapes of those that are tensors."""
         self.version = version
         """Of Keras, its first number: 2 and 3 differ in what some words mean."""
         self._build = build

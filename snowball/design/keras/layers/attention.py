@@ -39,12 +39,15 @@ class _MultiHeadAttention(KerasModule):
         spec.inputs(1, 3)
         spec.dims(3)
         shapes = dict(zip(("query", "value", "key"), spec.shapes, strict=False))
+        shapes |= {name: shape for name, shape in spec.options.items() if shape is not None}  # as Keras 2 calls it
         heads, width = spec.integer("num_heads"), spec.integer("key_dim")
         value_width = spec.integer("value_dim", width)
         biased = spec.flag("use_bias", True)
         said = spec.said("output_shape")
         if said is not None and (not isinstance(said, list | int) or (isinstance(said, list) and len(said) != 1)):
             raise spec.layer.wrong(f"output_shape is {str(said)[:80]}")
+        for name in ("query", "value", "key"):
+            spec.said(f"{name}_shape")  # which Keras 2 writes down beside what is known of the tensors
         if spec.said("attention_axes") not in (None, [1], [-2]):
             raise spec.layer.wrong(f"attention_axes is {str(spec.said('attention_axes'))[:80]}")
         made = shapes["query"][-1] if said is None else int(prod(said) if isinstance(said, list) else said)
@@ -53,12 +56,13 @@ class _MultiHeadAttention(KerasModule):
         self.key = _Product((shapes.get("key", value)[-1], heads, width), 2, biased)
         self.value = _Product((value[-1], heads, value_width), 2, biased)
         self.output = _Product((heads, value_width, made), 1, biased)
+        self._prefix = "_" if spec.version < 3 else ""  # of their places in a .keras file
         self._dropout = spec.real("dropout", 0.0)
         if not 0 <= self._dropout <= 1:
             raise spec.layer.wrong(f"dropout is {self._dropout}")
 
     def parts(self) -> list[tuple[str, KerasModule]]:
-        return [(f"{name}_dense", getattr(self, name)) for name in ("query", "key", "value", "output")]
+        return [(f"{self._prefix}{name}_dense", getattr(self, name)) for name in ("query", "key", "value", "output")]
 
     def forward(
         self, query: Tensor, value: Tensor | None = None, key: Tensor | None = None, use_causal_mask: bool = False

@@ -139,6 +139,7 @@ class _Depthwise(_Convolution):
     def __init__(self, spec: Spec, dims: int, pointwise: bool) -> None:
         super().__init__(spec, dims)
         times = spec.integer("depth_multiplier", 1)
+        spec.integer("groups", 1, 1, 1)
         self._groups, made = self.channels, self.channels * times
         name = "depthwise_kernel" if pointwise else "kernel"
         first = (*self._size, self.channels, times)
@@ -147,7 +148,6 @@ class _Depthwise(_Convolution):
         self._pointwise = pointwise
         if pointwise:
             filters = spec.integer("filters")
-            spec.integer("groups", 1, 1, 1)
             shape = (*(1,) * dims, made, filters)
             self.add_variables([Variable("pointwise_kernel", shape, _out_first(dims))])
             self._add_bias(spec, filters)
@@ -169,6 +169,7 @@ class _Transposed(_Convolution):
     def __init__(self, spec: Spec, dims: int) -> None:
         super().__init__(spec, dims)
         filters = spec.integer("filters")
+        spec.integer("groups", 1, 1, 1)  # Keras 2 writes it, and has no other
         extra = spec.said("output_padding")
         self._extra = None if extra is None else spec.sides("output_padding", dims, low=0)
         if self._padding == "causal":
