@@ -78,6 +78,7 @@ def normalisation(x: Tensor, line: Tensor) -> Branches:
         "batch": L.BatchNormalization()(x),
         "batch_plain": L.BatchNormalization(center=False, scale=False, epsilon=1e-5)(line),
         "batch_axis": L.BatchNormalization(axis=1)(x),
+        "batch_of_one_place": L.BatchNormalization()(L.GlobalAveragePooling2D(keepdims=True)(x)),
         "layer": L.LayerNormalization()(x),
         "layer_axes": L.LayerNormalization(axis=[1, 2], epsilon=1e-5, scale=False)(x),
         "group": L.GroupNormalization(groups=3)(x),

@@ -244,7 +244,7 @@ class _GraphBuilder:
         self.weights += sum(part.num_weights() for part in (module, *(inner for _, inner in module.parts())))
         if self.weights > MAX_WEIGHTS:
             raise layer.wrong(f"{self.weights:,} weights up to here; {MAX_WEIGHTS:,} are possible")
-        return module
+        return module.eval()  # one row is tried, of which training would find no variance
 
     def run(self, layer: Layer, shapes: Sequence[Shape], call: Any) -> Any:
         """What `call` gives; where it fails, an error that names the layer."""
