@@ -306,7 +306,7 @@ def test_refusing_takes_little_time_and_memory(tmp_path: Path, name: str) -> Non
 # What a fuzzer does: changes a good file in a few places. SNOWBALL_FUZZ=N runs N descriptions, and N // 4 files.
 INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "40"))
 SEEDS = ("classifier", "convolutions", "transposed", "pooling", "normalisation", "shaping", "merging", "nested")
-SEEDS += ("recurrent", "attention", "activations")
+SEEDS += ("recurrent", "attention", "activations", "keras2_convolutions", "keras2_recurrent", "keras2_attention")
 PIECES = (
     None,
     True,
@@ -350,7 +350,8 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 @fuzzed(INPUTS)
 @given(data=st.data())
 def test_fuzzed_descriptions_are_read_or_refused(data: st.DataObject) -> None:
-    config = copy.deepcopy(described(data.draw(st.sampled_from(SEEDS))))
+    source = data.draw(st.sampled_from(SEEDS))
+    config = copy.deepcopy(described(source))
     for _ in range(data.draw(st.integers(1, 3))):
         places = _places(config)
         if not places:
@@ -369,7 +370,7 @@ def test_fuzzed_descriptions_are_read_or_refused(data: st.DataObject) -> None:
 
     def read() -> None:
         model = parse_model(config, "fuzz")
-        graph, _ = build_graph(model, input_shapes(model, {}), 3)
+        graph, _ = build_graph(model, input_shapes(model, {}), 2 if source.startswith("keras2_") else 3)
         graph.take_softmax_off() if len(model.outputs) == 1 else None
 
     read_or_refused(read)
@@ -378,7 +379,11 @@ def test_fuzzed_descriptions_are_read_or_refused(data: st.DataObject) -> None:
 @fuzzed(max(8, INPUTS // 4))
 @given(data=st.data())
 def test_fuzzed_files_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(["classifier.keras", "classifier.h5", "nested.h5"]))
+    name = data.draw(
+        st.sampled_from(
+            ["classifier.keras", "classifier.h5", "nested.h5", "keras2_nested.h5", "keras2_attention.keras"]
+        )
+    )
     path = tmp_path_factory.mktemp("fuzz") / name
     path.write_bytes(damaged(data, (FILES / name).read_bytes(), st.just(b"\xff" * 8)))
     read_or_refused(lambda: load_keras(path))
