@@ -53,7 +53,11 @@ def build(seed=0):
         "model": model,
         "loss": loss,
         "train": DataLoader(
-            TensorDataset(*parts.train), 64, shuffle=True, drop_last=True, collate_fn=collate,
+            TensorDataset(*parts.train),
+            64,
+            shuffle=True,
+            drop_last=True,
+            collate_fn=collate,
             generator=torch.Generator().manual_seed(seed),
         ),
         "val": DataLoader(TensorDataset(*parts.val), 50, collate_fn=collate),

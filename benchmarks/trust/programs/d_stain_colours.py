@@ -26,9 +26,10 @@ HERE = Path(os.environ.get("SNOWBALL_SHARED", Path(__file__).resolve().parents[3
 def cells():
     """Crops (N, 24, 24, 3) of the set's own parts, RGB bytes; at most two red cells of a picture, so kinds balance."""
     with (HERE / "test.csv").open() as file:
-        boxes = [row for row in csv.DictReader(file)]
+        boxes = list(csv.DictReader(file))
     found = {}
     with tarfile.open(HERE / "BCCD.tar") as archive:
+
         def read(name):
             return archive.extractfile(name).read()
 
@@ -59,8 +60,12 @@ class Block(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.inner = nn.Sequential(
-            nn.GroupNorm(4, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(4, width), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(4, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(4, width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
         )
 
     def forward(self, x):
@@ -69,8 +74,13 @@ class Block(nn.Module):
 
 def network():
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, stride=2, padding=1), Block(16), nn.Conv2d(16, 32, 3, stride=2, padding=1), Block(32),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 3),
+        nn.Conv2d(3, 16, 3, stride=2, padding=1),
+        Block(16),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        Block(32),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(32, 3),
     )
 
 

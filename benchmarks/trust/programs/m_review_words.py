@@ -23,10 +23,7 @@ class Averaged(nn.Module):
     def forward(self, ids):
         real = (ids != PAD).float()
         mean = self.embed(ids).sum(1) / real.sum(1, keepdim=True).clamp(min=1)
-        if self.follows_mode:
-            mean = F.dropout(mean, 0.5, training=self.training)
-        else:
-            mean = F.dropout(mean, 0.5)
+        mean = F.dropout(mean, 0.5, training=self.training) if self.follows_mode else F.dropout(mean, 0.5)
         return self.out(torch.relu(self.hidden(mean))).squeeze(1)
 
 

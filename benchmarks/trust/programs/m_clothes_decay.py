@@ -18,9 +18,14 @@ def prepared(rows):
 
 def network():
     return nn.Sequential(
-        nn.Conv2d(1, 12, 5, stride=2, padding=2), nn.GELU(),
-        nn.Conv2d(12, 24, 3, stride=2, padding=1), nn.GELU(),
-        nn.Flatten(), nn.Linear(24 * 49, 64), nn.GELU(), nn.Linear(64, 10),
+        nn.Conv2d(1, 12, 5, stride=2, padding=2),
+        nn.GELU(),
+        nn.Conv2d(12, 24, 3, stride=2, padding=1),
+        nn.GELU(),
+        nn.Flatten(),
+        nn.Linear(24 * 49, 64),
+        nn.GELU(),
+        nn.Linear(64, 10),
     )
 
 

@@ -58,7 +58,10 @@ def build(buggy, seed=0):
         "model": model,
         "loss": nn.MSELoss(),
         "train": DataLoader(
-            TensorDataset(*town(2000, 1)), 50, shuffle=True, collate_fn=collate,
+            TensorDataset(*town(2000, 1)),
+            50,
+            shuffle=True,
+            collate_fn=collate,
             generator=torch.Generator().manual_seed(seed),
         ),
         "val": DataLoader(TensorDataset(*town(500, 2)), 250, collate_fn=collate),

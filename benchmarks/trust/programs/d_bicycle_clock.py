@@ -62,9 +62,7 @@ def build(buggy, seed=0):
     return {
         "model": model,
         "loss": nn.MSELoss(),
-        "train": DataLoader(
-            train, 64, shuffle=True, collate_fn=collate, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(train, 64, shuffle=True, collate_fn=collate, generator=torch.Generator().manual_seed(seed)),
         "val": DataLoader(val, 350, collate_fn=collate),
         "optimizer": torch.optim.Adam(model.parameters(), lr=3e-3),
         "evaluate": r2,

@@ -23,10 +23,7 @@ class Autoencoder(nn.Module):
     def forward(self, x):
         mean, raw = self.encoder(x).chunk(2, 1)
         posterior = Normal(mean, nn.functional.softplus(raw) + 1e-4)
-        if not self.training:
-            code = mean
-        else:
-            code = posterior.rsample() if self.reparameterised else posterior.sample()
+        code = mean if not self.training else posterior.rsample() if self.reparameterised else posterior.sample()
         divergence = kl_divergence(posterior, Normal(0.0, 1.0)).sum(1)
         return self.decoder(code), divergence
 

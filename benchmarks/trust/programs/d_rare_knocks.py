@@ -30,9 +30,17 @@ def windows(rows, seed):
 
 def network():
     return nn.Sequential(
-        nn.Conv1d(1, 16, 9, padding=4), nn.BatchNorm1d(16), nn.ReLU(), nn.MaxPool1d(2),
-        nn.Conv1d(16, 32, 9, padding=4), nn.BatchNorm1d(32), nn.ReLU(),
-        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(32, 1), nn.Flatten(0),
+        nn.Conv1d(1, 16, 9, padding=4),
+        nn.BatchNorm1d(16),
+        nn.ReLU(),
+        nn.MaxPool1d(2),
+        nn.Conv1d(16, 32, 9, padding=4),
+        nn.BatchNorm1d(32),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(32, 1),
+        nn.Flatten(0),
     )
 
 
@@ -45,9 +53,7 @@ def build(buggy, seed=0):
     return {
         "model": model,
         "loss": nn.BCEWithLogitsLoss(pos_weight=weight),
-        "train": DataLoader(
-            TensorDataset(x, y), 50, shuffle=True, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(TensorDataset(x, y), 50, shuffle=True, generator=torch.Generator().manual_seed(seed)),
         "val": DataLoader(TensorDataset(*held), 250),
         "optimizer": torch.optim.Adam(model.parameters(), lr=2e-3),
         "evaluate": balanced_accuracy,

@@ -32,8 +32,12 @@ def scenes(rows, seed):
 
 def pair(before, after):
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
+        nn.Conv2d(before, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+        nn.Conv2d(after, after, 3, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
     )
 
 
@@ -52,9 +56,7 @@ class UNet(nn.Module):
 def build(buggy, seed=0):
     torch.manual_seed(seed)
     model = UNet()
-    train = DataLoader(
-        TensorDataset(*scenes(600, 1)), 20, shuffle=True, generator=torch.Generator().manual_seed(seed)
-    )
+    train = DataLoader(TensorDataset(*scenes(600, 1)), 20, shuffle=True, generator=torch.Generator().manual_seed(seed))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=1e-2)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-3, total_steps=EPOCHS * len(train))
     return {
