@@ -78,8 +78,8 @@ def seconds_an_epoch(run: Run) -> float:
     return statistics.median(row["seconds"] for row in rows if row["event"] == "epoch")
 
 
-def write_cells(folder: Path, data: Path, seed: int) -> None:
-    """`train` with CELLS boxes of each kind, `test` with CELL_TEST, of other pictures, drawn by the seed."""
+def write_cells(folder: Path, data: Path, seed: int, labels: int = CELLS) -> None:
+    """`train` with so many boxes of each kind, `test` with CELL_TEST, of other pictures, drawn by the seed."""
     boxes = list(csv.DictReader((data / "bccd" / "test.csv").open()))
     pictures = sorted({row["filename"] for row in boxes})
     drawn = np.random.default_rng(seed).permutation(len(pictures))
@@ -91,7 +91,7 @@ def write_cells(folder: Path, data: Path, seed: int) -> None:
             row = boxes[number]
             split = "train" if row["filename"] in half else "test"
             key, sides = (split, row["cell_type"]), [int(row[side]) for side in ("xmin", "ymin", "xmax", "ymax")]
-            if taken.get(key, 0) >= (CELLS if split == "train" else CELL_TEST):
+            if taken.get(key, 0) >= (labels if split == "train" else CELL_TEST):
                 continue
             if sides[2] - sides[0] < 8 or sides[3] - sides[1] < 8:
                 continue  # two boxes are single points
@@ -103,11 +103,15 @@ def write_cells(folder: Path, data: Path, seed: int) -> None:
             Image.open(io.BytesIO(file.read())).crop(tuple(sides)).save(place / f"{number}.png")
 
 
-def cells(data: Path, home: Path, seeds: int) -> None:
+def import_squeezenet(data: Path, home: Path) -> None:
     folder = data / "caffe" / "squeezenet-deep-compression"
     files = folder / "SqueezeNet_deploy.prototxt", folder / "decompressed_SqueezeNet.caffemodel"
     words = ["import", *map(str, files), "mean=104,117,123", "-o", str(home / "squeezenet"), "--json"]
     assert snowball_command(words) == 0
+
+
+def cells(data: Path, home: Path, seeds: int) -> None:
+    import_squeezenet(data, home)
     ways: dict[str, dict[str, Any]] = {
         "simple_cnn from scratch": {"model": "simple_cnn", "image.size": 64},
         "SqueezeNet, features": {"init": str(home / "squeezenet"), "transfer": "features"},
@@ -149,19 +153,23 @@ def digits(data: Path, home: Path, seeds: int) -> None:
         print(f"| {way} | {interval(values)} | {interval(above) if any(above) else ''} |")
 
 
-def speed(home: Path) -> None:
-    """Seconds of an epoch of scikit-learn's digits with a resting backbone, which takes up 28 x 28 pixels."""
+def speed(data: Path, home: Path) -> None:
+    """Seconds of an epoch with a resting backbone: digits by networks for 28 x 28 pixels, blood cells by SqueezeNet."""
     print(
         "| backbone | features from memory, s | backbone in every step, s | times as long |\n| --- | --- | --- | --- |"
     )
-    for network in ("simple_cnn", "resnet18"):
-        source = {"model": network, "image.size": 28, "epochs": 1, "train.preflight": False}
-        base = snowball.train("digits", source, output=home / network, quiet=True)
+    cases = [("simple_cnn", "digits"), ("resnet18", "digits"), ("squeezenet", str(home / "cells-speed"))]
+    write_cells(home / "cells-speed", data, 0, CELL_TEST)
+    import_squeezenet(data, home)
+    for network, source in cases:
+        if source == "digits":
+            keys = {"model": network, "image.size": 28, "epochs": 1, "train.preflight": False}
+            snowball.train(source, keys, output=home / network, quiet=True)
         times = []
         for memory in (2.0, 1e-6):  # features do not fit the second: the backbone is run in every step
-            keys = {"init": str(base.path), "transfer": "features", "epochs": 5, "train.preflight": False}
+            keys = {"init": str(home / network), "transfer": "features", "epochs": 5, "train.preflight": False}
             keys |= {"augment.name": "none", "data.memory_gb": memory}
-            run = snowball.train("digits", keys, output=home / f"{network}-{memory}", quiet=True)
+            run = snowball.train(source, keys, output=home / f"{network}-{memory}", quiet=True)
             times.append(seconds_an_epoch(run))
         print(f"| {network} | {times[0]:.3f} | {times[1]:.3f} | {times[1] / times[0]:.1f} |", flush=True)
 
@@ -178,7 +186,7 @@ def main() -> None:
         if asked.only in (None, "cells"):
             cells(asked.data, Path(name), asked.seeds)
         if asked.only in (None, "speed"):
-            speed(Path(name))
+            speed(asked.data, Path(name))
 
 
 if __name__ == "__main__":

@@ -306,7 +306,8 @@ def test_refusing_takes_little_time_and_memory(tmp_path: Path, name: str) -> Non
 # What a fuzzer does: changes a good file in a few places. SNOWBALL_FUZZ=N runs N descriptions, and N // 4 files.
 INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "40"))
 SEEDS = ("classifier", "convolutions", "transposed", "pooling", "normalisation", "shaping", "merging", "nested")
-SEEDS += ("recurrent", "attention", "activations", "keras2_convolutions", "keras2_recurrent", "keras2_attention")
+SEEDS += ("recurrent", "attention", "activations", "arithmetic")
+SEEDS += ("keras2_convolutions", "keras2_recurrent", "keras2_attention", "keras2_arithmetic")
 PIECES = (
     None,
     True,

@@ -39,8 +39,9 @@ BRANCHES = [
 ]
 
 
-# Older names of a layer that has a reference, which Keras 3 does not write; and what stands in every file.
-OLDER = {"BatchNormalizationV1", "BatchNormalizationV2", "InputLayer"}
+# Older names of a layer that has a reference, which Keras 3 does not write; what stands in every file; and operations,
+# of which each has a class of its own.
+OLDER = {"BatchNormalizationV1", "BatchNormalizationV2", "InputLayer", "Arithmetic"}
 
 
 def _types(said: object) -> set[str]:

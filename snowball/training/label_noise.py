@@ -34,6 +34,7 @@ PAIRS = 20  # pairs of classes in the evidence
 MOST_WRONG = (
     0.2  # share of labels that look wrong above which leaving them out would teach a poor network its own errors
 )
+GOOD = 0.95  # of the labels left: on digits 99 %, and the estimate is right; on Fashion-MNIST 85 %, and it is not
 
 
 class AuditSection(Section):
@@ -119,7 +120,9 @@ def _dealt(task: Task, table: Table, encoded: Encoded, num_folds: int) -> Dealt:
 def _wrong(given: np.ndarray, found: OutOfFold) -> np.ndarray:
     """Places of the labels that look wrong, the surest first.
 
-    As many as confident learning counts, and those whose own class is the least probable.
+    Those whose own class is less probable than that class is on average where it is given. That leaves out wrong
+    labels that a network takes for half right; a good one, which agrees with nearly all that is left, also says how
+    many labels are wrong, and as many are named.
     """
     from cleanlab.filter import find_label_issues
 
@@ -134,9 +137,17 @@ def _wrong(given: np.ndarray, found: OutOfFold) -> np.ndarray:
         return_indices_ranked_by="self_confidence",
         n_jobs=1,
     )
+    own = found.probabilities[np.arange(len(given)), given]
+    answered = found.probabilities.argmax(1)
     wrong: np.ndarray = known[ranked]
-    otherwise: np.ndarray = wrong[found.probabilities[wrong].argmax(1) != given[wrong]]
-    return otherwise
+    wrong = wrong[answered[wrong] != given[wrong]]
+    left = np.setdiff1d(known, wrong)
+    if len(left) and (answered[left] == given[left]).mean() >= GOOD:
+        count = round(_estimated_share(given[known], found.probabilities[known]) * len(known))
+        doubted = known[answered[known] != given[known]]
+        most = doubted[np.argsort(own[doubted], kind="stable")][:count]
+        wrong = most if len(most) > len(wrong) else wrong
+    return wrong
 
 
 def _findings(

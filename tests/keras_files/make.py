@@ -159,6 +159,14 @@ def merging(x: Tensor, y: Tensor, line: Tensor) -> Branches:
     }
 
 
+def arithmetic(x: Tensor, y: Tensor) -> Branches:
+    return {
+        **{"tensors_added": x + y, "number_added": x + 3.0, "tensors_subtracted": x - y, "from_a_number": 3.0 - x},
+        **{"scaled": 0.5 * x, "tensors_multiplied": x * y, "halved": x / 2.0, "divides_a_number": 2.0 / (x * x + 1.0)},
+        **{"negative": -x, "squared": x**2},
+    }
+
+
 def recurrent(line: Tensor, film: Tensor) -> Branches:
     sequence = L.LSTM(3, return_sequences=True, name="lstm_sequence")
     last, hidden, cell = L.LSTM(3, return_state=True, name="encoder")(line)
@@ -220,6 +228,7 @@ FAMILIES: dict[str, tuple[Callable[..., Branches], dict[str, tuple[int, ...]]]] 
     "recurrent": (recurrent, {"line": (6, 3), "film": (3, 5, 4, 2)}),
     "attention": (attention, {"query": (5, 6), "value": (4, 8), "words": (4,)}),
     "nested": (nested, {"x": (9, 8, 3)}),
+    "arithmetic": (arithmetic, {"x": (3, 4), "y": (3, 4)}),
 }
 
 

@@ -1,7 +1,8 @@
 """A network's JSON as layers and the calls between them: Sequential and functional models, nested ones too.
 
 Both of Keras's spellings are read: that of Keras 3 and that of Keras 2 and of all .h5 files. Nothing is looked up by
-module or registered name: where one says anything but that a layer is Keras's own, the layer is refused.
+module or registered name: where one says anything but that a layer is Keras's own, the layer is refused. What `x + y`
+becomes in a file, each a layer of its own, is read for the few operations of ARITHMETIC.
 """
 
 from __future__ import annotations
@@ -14,17 +15,26 @@ from typing import Any
 
 from ...finding import BadInput, brief
 
-__all__ = ["Call", "Layer", "Model", "Ref", "parse_model"]
+__all__ = ["ARITHMETIC", "Call", "Layer", "Model", "Ref", "parse_model"]
 
 MAX_CALLS = 5_000  # of layers, those of nested models counted as often as these are called
 MAX_NESTED = 16
 MAX_DEPTH = 200  # of JSON
 MAX_NAME = 200
+MAX_NUMBER = 1e30
 MODELS = ("Functional", "Model", "Sequential")
 INPUT = "InputLayer"
 KERAS = re.compile(
     r"(tensorflow\.python\.|tensorflow\.)?(tf_)?keras(\.src)?(\.(engine|layers|models|legacy)[a-z0-9_.]*)?"
 )
+ARITHMETIC = "Arithmetic"  # the type of a layer that is an operation on tensors and numbers; its config says which
+NUM_OPERANDS = {"Add": 2, "Subtract": 2, "Multiply": 2, "TrueDivide": 2, "Divide": 2, "Power": 2, "Negative": 1}
+KERAS_3 = re.compile(r"keras(\.src)?\.ops\.numpy")
+KERAS_2 = {
+    **{"__operators__.add": "Add", "math.add": "Add", "math.subtract": "Subtract", "math.multiply": "Multiply"},
+    **{"math.truediv": "TrueDivide", "math.divide": "Divide", "math.pow": "Power", "math.negative": "Negative"},
+}
+CONSTANT = "_CONSTANT_VALUE"  # stands for a layer's name where Keras 2 calls an operation on a number first
 PARTS = {"Bidirectional": ("layer", "backward_layer"), "TimeDistributed": ("layer",)}
 
 
@@ -149,6 +159,8 @@ class _Parser:
         given = config.get("name") or said.get("name") or name or kind
         if not isinstance(given, str) or len(given) > MAX_NAME:
             raise self.wrong(f"a {kind} whose name is no text of at most {MAX_NAME} letters")
+        if (operation := _operation(said, kind, config)) is not None:
+            return Layer(given, ARITHMETIC, {"operation": operation}, source=self.source)
         self._check_home(said, kind, given)
         if kind in MODELS and "layers" in config:
             model = self.model(kind, config, given, depth)
@@ -209,7 +221,8 @@ class _Parser:
             nodes = said.get("inbound_nodes", [])
             if not isinstance(nodes, list):
                 raise layer.wrong("its 'inbound_nodes' are no list")
-            calls = tuple(self._call(layer, node, known) for node in nodes)
+            read = self._operands if layer.type == ARITHMETIC else self._call
+            calls = tuple(read(layer, node, known) for node in nodes)
             if layer.type == INPUT:
                 calls = (Call(()),)
             called.append(replace(layer, calls=calls))
@@ -246,6 +259,27 @@ class _Parser:
                     raise layer.wrong("is called on something that is no tensor")
                 inputs.append(ref)
         return Call(tuple(inputs), self._options(layer, said.get("kwargs", {}), known))
+
+    def _operands(self, layer: Layer, said: Any, known: set[str]) -> Call:
+        """The call of an operation: its tensors are the inputs; a number before or behind the only one is an option."""
+        if isinstance(said, dict):
+            values = said.get("args")
+            values = values if isinstance(values, list) else [values]
+        else:
+            entry = said[0] if isinstance(said, list) and len(said) == 1 and isinstance(said[0], list) else said
+            if not isinstance(entry, list) or len(entry) != 4 or not isinstance(entry[3], dict):
+                raise layer.wrong("a tensor is not said as [layer, call, tensor, options]")
+            values = [entry[2] if entry[0] == CONSTANT else entry[:3]]
+            values += [entry[3]["y"]] if entry[3].get("y") is not None else []
+        operands = [self._tensor(value, known, layer) or value for value in values]
+        inputs = [operand for operand in operands if isinstance(operand, Ref)]
+        plain = [value for value in operands if isinstance(value, int | float) and not isinstance(value, bool)]
+        numbers = [value for value in plain if abs(value) < MAX_NUMBER]
+        right = NUM_OPERANDS[layer.config["operation"]]
+        if not inputs or len(inputs) + len(numbers) != len(operands) or len(operands) != right:
+            raise layer.wrong(f"{layer.config['operation']} takes {right} tensors or numbers, one a tensor at least")
+        behind = isinstance(operands[0], Ref)
+        return Call(tuple(inputs), {"second" if behind else "first": numbers[0]} if numbers else {})
 
     def _options(self, layer: Layer, said: Any, known: set[str]) -> dict[str, Any]:
         if not isinstance(said, dict):
@@ -291,6 +325,18 @@ class _Parser:
         if not isinstance(value, dict | list):
             raise self.wrong(f"{what!r} is no list")
         return tuple(self._ref(one, known) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _operation(said: Mapping[str, Any], kind: str, config: Mapping[str, Any]) -> str | None:
+    """Which of the operations a layer is, if it is one."""
+    module, nodes = said.get("module"), said.get("inbound_nodes")
+    if isinstance(module, str) and KERAS_3.fullmatch(module) and kind in NUM_OPERANDS:
+        return kind
+    if module is None and kind in NUM_OPERANDS and isinstance(nodes, list) and nodes and isinstance(nodes[0], dict):
+        args = nodes[0].get("args")  # a .h5 gives no module; a layer of that name is called on one list of tensors
+        return kind if isinstance(args, list) and args and not isinstance(args[0], list) else None
+    function = config.get("function")
+    return KERAS_2.get(function) if kind == "TFOpLambda" and isinstance(function, str) else None
 
 
 def _renumbered(model: Model, new: bool) -> Model:

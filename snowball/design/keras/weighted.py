@@ -79,5 +79,5 @@ class Apply(KerasModule):
         super().__init__()
         self.function = function
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.function(*inputs)
+    def forward(self, *inputs: Tensor, **options: float) -> Tensor:
+        return self.function(*inputs, **options)

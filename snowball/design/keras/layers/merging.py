@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..definition import ARITHMETIC
 from ..registry import Spec, register
 from ..weighted import Apply, KerasModule
 
-__all__ = ["concatenate", "dot", "elementwise"]
+__all__ = ["arithmetic", "concatenate", "dot", "elementwise"]
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    **{"Add": operator.add, "Subtract": operator.sub, "Multiply": operator.mul, "Negative": operator.neg},
+    **{"TrueDivide": operator.truediv, "Divide": operator.truediv, "Power": operator.pow},
+}
 
 TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Add": torch.add,
@@ -74,3 +82,15 @@ def dot(spec: Spec) -> KerasModule:
         return found[:, None] if found.dim() == 1 else found
 
     return Apply(multiply)
+
+
+@register(ARITHMETIC, options=("first", "second"))
+def arithmetic(spec: Spec) -> KerasModule:
+    """What `x + y`, `2 * x` and their like become in a file: an operation on tensors, or on one and a number."""
+    apply = OPERATORS[spec.word("operation", tuple(OPERATORS))]
+
+    def operate(*inputs: Tensor, first: float | None = None, second: float | None = None) -> Tensor:
+        found: Tensor = apply(*(operand for operand in (first, *inputs, second) if operand is not None))
+        return found
+
+    return Apply(operate)
