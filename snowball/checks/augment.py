@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..finding import Finding
-from .experiment import Change
+from .experiment import CLEAR, Change
 from .lab import Lab
 from .nested import leaves
 from .program import generators_state, without_workers
@@ -22,6 +22,7 @@ __all__ = ["undone"]
 
 LOOKED = 24  # rows that are drawn several times each
 DRAWS = 8
+WAYS = 4  # that rows come, as by two mirrors
 LEAST = 0.02  # of all there is to learn: what is right to turn makes a short training a little worse too
 
 
@@ -29,49 +30,49 @@ def undone(lab: Lab) -> Iterator[Finding]:
     """Rows that come mirrored, turned or negated at random with the same target: the same training without.
 
     All rows are read from the same random state, so that they come one way, and then another. An error is where the
-    program learns clearly more so.
+    program learns clearly more so. Targets that are turned as well may be turned wrongly, as where a mirrored field
+    keeps the signs of its vectors: there the gain has to be CLEAR.
     """
     loader = without_workers(lab.program.train)
     if not isinstance(loader, DataLoader) or not isinstance(loader.dataset, Sized) or loader.batch_sampler is None:
         return
     if not hasattr(loader.dataset, "__getitem__") or lab.own.learned() > 1 - 2 * LEAST or lab.own.cut:
         return
-    turn, seeds = _turns(lab, loader)
+    turn, seeds, along = _turns(lab, loader)
     for seed in seeds:
         change = Change(f"all rows read from random state {seed}", batches=partial(_batches, loader, seed))
         other = lab.outcome(change)
         gain = lab.own.gain(other)
-        if lab.own.clears(other, LEAST):
+        if gain > CLEAR or (not along and lab.own.clears(other, LEAST)):
+            target = "a target that is turned otherwise" if along else "the same target"
             message = (
-                f"rows come {turn} at random, with the same target; where all come one way the program learns"
-                f" {gain:.0%} more of what there is"
+                f"rows come {turn} at random, with {target}; where all come one way the program learns {gain:.0%} more"
+                " of what there is"
             )
-            fix = "turn the target as its input is turned, or leave that out"
+            fix = "turn the target as its input is turned, signs and places and all, or leave that out"
             yield Finding("augment-target", "error", message, {"turn": turn, "gain_without": gain}, fix)
             return
 
 
-def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...]]:
-    """By what rows come turned while their targets stay, and two random states that give one and the other.
-
-    Nothing where any target moves along with its input.
-    """
+def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...], bool]:
+    """By what rows come turned, a random state for each way they come, and whether their targets move along."""
     rows = min(LOOKED, len(loader.dataset))  # type: ignore[arg-type] # the caller asked
-    seen: list[tuple[int, str]] = []
     try:
         with lab.program.kept():
             draws = [_copied(_read(loader, range(rows), seed)) for seed in range(DRAWS)]
     except Exception:  # the program's own data set, of which rows may be of any make
-        return "", ()
+        return "", (), False
+    ways: dict[str, int] = {}
+    along = False
     for row in range(rows):
         inputs, target = draws[0][row]
         for seed in range(1, DRAWS):
             other, its_target = draws[seed][row]
             found = [name for one, two in zip(inputs, other, strict=True) if (name := _turned(one, two))]
-            if found and any(not torch.equal(one, two) for one, two in zip(target, its_target, strict=True)):
-                return "", ()
-            seen += [(seed, found[0])] if found else []
-    return (seen[0][1], (0, seen[0][0])) if seen else ("", ())
+            if found:
+                along |= any(not torch.equal(one, two) for one, two in zip(target, its_target, strict=True))
+                ways.setdefault(found[0], seed)
+    return (next(iter(ways)), (0, *list(ways.values())[: WAYS - 1]), along) if ways else ("", (), False)
 
 
 def _copied(rows: list[Any]) -> list[tuple[list[Tensor], list[Tensor]]]:

@@ -118,13 +118,16 @@ def batch_mixing(lab: Lab) -> Iterator[Finding]:
         before, after = eval_outputs(lab, inputs), eval_outputs(lab, rows_of(inputs, others))
         alone = eval_outputs(lab, rows_of(inputs, slice(row, row + 1)))
         again = eval_outputs(lab, inputs)
-    for number, (one, other, twice) in enumerate(zip(before, after, again, strict=True)):
-        first, second, third = _by_row(one, count), _by_row(other, count), _by_row(twice, count)
+    for number, (one, replaced, twice) in enumerate(zip(before, after, again, strict=True)):
+        first, second, third = _by_row(one, count), _by_row(replaced, count), _by_row(twice, count)
         if first is None or second is None or third is None or difference(first, third) > SAME:
             continue
-        moved = difference(first[row], second[row])
+        answers = [second[row]]
         if len(alone) == len(before) and (single := _by_row(alone[number], 1)) is not None:
-            moved = max(moved, difference(first[row], single[0]) if single[0].shape == first[row].shape else 0.0)
+            answers += [single[0]] if single[0].shape == first[row].shape else []
+        # of what all rows' outputs are: one row's may be 0 by chance, and any rounding is much of that
+        scale = first.abs().max().clamp(min=1e-6)
+        moved = max(float((first[row] - other).abs().max() / scale) for other in answers)
         if moved > SAME:
             message = (
                 f"in evaluation mode a row's outputs depend on the other rows of its batch: they move by {moved:.2g}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..finding import Finding
+from .dependence import difference
 from .experiment import CLEAR, Change
 from .lab import Lab
 from .learning import batch_loss
+from .nested import leaves
 
-__all__ = ["cut_where_drawn", "detached"]
+__all__ = ["cut_where_drawn", "detached", "untaught"]
+
+MOVED = 0.05  # of the answer, by weights that are changed by half of their spread
 
 
 def cut_where_drawn(lab: Lab) -> Iterator[Finding]:
@@ -58,6 +62,60 @@ def detached(lab: Lab) -> Iterator[Finding]:
         )
         evidence = {"cuts": watch.count, "learned": own.learned(), "learned_without": other.learned()}
         yield Finding("gradient-cut", "error", message, evidence, "leave out detach() and .data within the network")
+
+
+def untaught(lab: Lab) -> Iterator[Finding]:
+    """Weights that move the answer and that no gradient of the answer reaches, though another part of the loss does.
+
+    A nearest code or a greatest score is looked up by its number, and a number has no gradient. What is detached by
+    name is looked at in `detached`.
+    """
+    if lab.answer.form == "unknown" or lab.compares_rows:
+        return
+    inputs, _ = lab.first_batch
+    model = lab.program.model
+    names = [(name, p) for name, p in model.named_parameters() if p.requires_grad and p.dim() > 1]
+
+    def answered() -> Tensor:
+        torch.manual_seed(0)
+        found: Tensor = dict(leaves(lab.outputs(inputs, training=True, grad=True)))[lab.answer.path]
+        return found
+
+    with lab.program.kept(seed=0):
+        weights = [p for _, p in names]
+        reached: set[str] = set()
+        for mode in (
+            nullcontext,
+            _Passing,
+        ):  # a straight-through estimate needs what it detaches, others need it let pass
+            with mode(), _passing_where_drawn() as cuts:
+                answer = answered()
+                if not answer.requires_grad or cuts:
+                    return
+                draw = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0)).to(answer)
+                reached |= _with_gradient(names, torch.autograd.grad((answer * draw).sum(), weights, allow_unused=True))
+        loss = batch_loss(lab, lab.first_batch)
+        held = _with_gradient(names, torch.autograd.grad(loss, weights, allow_unused=True))
+        silent = [(name, p) for name, p in names if name in held - reached]
+        if not silent or not bool(torch.isfinite(answer).all()):
+            return
+        with torch.no_grad():
+            for _, p in silent:
+                p.add_(0.5 * p.std() * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)).to(p))
+        moved = difference(answer.detach(), answered().detach())
+    if moved > MOVED:
+        name = silent[0][0]
+        message = (
+            f"{len(silent)} weight tensors, {name} among them, move the answer by {moved:.0%} where they change, and no"
+            " gradient of the answer reaches them"
+        )
+        fix = "let it pass what is looked up by a number: z + (code - z).detach(), or a product with the scores"
+        evidence = {"weights": [name for name, _ in silent[:10]], "moved": moved}
+        yield Finding("gradient-cut", "error", message, evidence, fix)
+
+
+def _with_gradient(names: Sequence[tuple[str, Tensor]], grads: Sequence[Tensor | None]) -> set[str]:
+    return {name for (name, _), grad in zip(names, grads, strict=True) if grad is not None and bool(grad.any())}
 
 
 class _Passing(torch.overrides.TorchFunctionMode):

@@ -359,7 +359,9 @@ class Lab:
             answer.chance() if answer.form != "unknown" else 0.0,
         )
         if change is AS_IT_IS:
-            outcome.kin = self.kin(pairs) if answer.form == "unknown" else math.nan
+            if answer.form == "unknown":
+                outcome.kin = self.kin(pairs)
+                outcome.notes["answered"] = [outputs for outputs, _ in pairs]
             outcome.train_score = self._read_all(self._answered(self.train.batches)).score()
         with torch.no_grad():
             try:

@@ -305,8 +305,11 @@ def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> It
     agree = (answers == answers[0]).all(0)
     wrong = agree & (answers[0] != y)
     share = float(wrong.sum() / max(1, agree.sum()))
+    if len(classes) < 3 or agree.sum() < 100 or wrong.sum() < 20 or share > 0.5:
+        return
     # controls that agree on what is mostly not so, or on a few classes, have learned nothing: their word is none
-    if len(classes) < 3 or agree.sum() < 100 or wrong.sum() < 20 or share > 0.5 or _apart(answers[0][agree], y) > 0.25:
+    rare = 1 - float(np.bincount(y).max()) / len(y)
+    if _apart(answers[0][agree], y) > min(0.25, 0.5 * rare):
         return
     table = np.zeros((len(classes), len(classes)))
     np.add.at(table, (np.searchsorted(classes, answers[0][wrong]), np.searchsorted(classes, y[wrong])), 1)

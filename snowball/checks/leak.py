@@ -17,12 +17,14 @@ from .control import features, out_of_fold
 from .lab import Lab
 from .loss import given_batch, loss_of
 from .nested import leaves, mapped
+from .sample import Sample
 from .split import Rows, in_order, rows_table
 
 __all__ = ["target_leak"]
 
 LAGS = 8  # rows before and after
 FILLED_BEFORE, FILLED_AFTER = 0.1, 0.6  # of rows of a class: what is merely a cause is there without it far oftener
+MOST_SHARED, CHANCE = 12, 1e-6  # rows of a category; columns are many, and so are programs
 EXACT = 1e-9  # of the target's variance: what rounding to 32 bits leaves, and no noise that was ever measured
 
 
@@ -36,7 +38,7 @@ def target_leak(lab: Lab) -> Iterator[Finding]:
     if not rows.usable or rows.y is None:
         return
     looks: tuple[Callable[[Lab, np.ndarray], Iterator[Finding]], ...] = (
-        (_copied, _worked_out, _of_later_answers) if rows.numbers else (_in_one_place, _came_after)
+        (_copied, _worked_out, _of_later_answers) if rows.numbers else (_in_one_place, _came_after, _mean_of_answers)
     )
     for look in (*looks, _told_in_training_alone, _by_itself):
         found = list(look(lab, rows.y))
@@ -96,9 +98,10 @@ def _channels(tensor: Tensor, asked: Tensor, most: int) -> list[Tensor]:
     return [*first.unbind(1), *(last.unbind(2) if last.shape[2] > 1 else ())]
 
 
-def _columns(lab: Lab) -> np.ndarray | None:
-    """The columns of rows that are numbers, (N, 3 to 400)."""
-    floats = [t for _, t in leaves(lab.train.inputs) if t.dim() == 2 and len(t) == len(lab.train)]
+def _columns(lab: Lab, sample: Sample | None = None) -> np.ndarray | None:
+    """The columns of rows that are numbers, (N, 3 to 400); of the training rows, or of others."""
+    sample = sample or lab.train
+    floats = [t for _, t in leaves(sample.inputs) if t.dim() == 2 and len(t) == len(sample)]
     if not floats or not all(t.is_floating_point() for t in floats):
         return None
     table = torch.cat([t.float() for t in floats], 1).numpy()
@@ -135,6 +138,51 @@ def _came_after(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
             evidence = {"feature": column, "filled": often, "alone": alone, "others_together": without}
             yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
             return
+
+
+def _mean_of_answers(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
+    """A column that is the mean answer of the rows that share its value, these rows' own among them.
+
+    A category that is given as the mean of its rows' answers, drawn towards the mean of all, holds a row's own answer
+    unless that is left out. Of n rows of a category the mean of yes and no is a whole number of n-ths: that it is so
+    for every value of a column, of whichever small n, is by chance a matter of less than CHANCE.
+    """
+    table = _columns(lab)
+    if table is None or lab.val is None or len(np.unique(y)) != 2:
+        return
+    both = [(table, y)]
+    val = rows_table(lab, "val")
+    others = _columns(lab, lab.val)
+    if val.y is not None and others is not None and others.shape[1] == table.shape[1]:
+        both.append((np.concatenate([table, others]), np.concatenate([y, val.y])))
+    for column in range(table.shape[1]):
+        for rows, answers in both:
+            values, codes, counts = np.unique(rows[:, column], return_inverse=True, return_counts=True)
+            if not 10 <= len(values) <= len(answers) / 4 or np.bincount(codes, answers).max() > answers.sum() / 2:
+                continue
+            chance, fits, groups = 1.0, 0, 0
+            for num, yes in zip(counts, np.bincount(codes, answers), strict=True):
+                if num < 2 * MOST_SHARED:
+                    continue
+                groups += 1
+                sizes = [n for n in range(1, MOST_SHARED + 1) if num % n == 0]
+                if any(yes % (num // n) == 0 for n in sizes):
+                    possible = {num // n * k for n in sizes for k in range(n + 1)}
+                    share = min(max(yes / num, 0.1), 0.9)
+                    near = np.arange(num + 1)[
+                        np.abs(np.arange(num + 1) - yes) <= 3 * (num * share * (1 - share)) ** 0.5
+                    ]
+                    fits += 1
+                    chance *= len(possible.intersection(near)) / len(near)
+            # unlike means that fall on one value are few
+            if groups >= 5 and fits >= 0.8 * groups and chance < CHANCE:
+                message = (
+                    f"feature {column} is a mean of answers, the row's own among them: for {fits} of {groups} of its"
+                    " values the share of yes is a whole fraction"
+                )
+                fix = "give each row the mean of other rows alone, fold by fold, of training rows"
+                yield Finding("target-leak", "error", message, {"feature": column, "chance": chance}, fix)
+                return
 
 
 def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:

@@ -6,9 +6,11 @@ A stand-in looks up each row it is given and answers as it was told: all right, 
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -18,13 +20,14 @@ from torch import Tensor, nn
 from ..finding import Finding
 from .answer import Answer
 from .lab import Lab
-from .nested import leaves, mapped, row_count, rows_of
+from .nested import joined, leaves, mapped, row_count, rows_of
 from .sample import Sample, row_keys
 
 __all__ = ["metric"]
 
 SAME = 1e-4
 NOISE = 0.95  # of 1: networks that learned nothing are told from good ones by less than this leaves
+CHANNELS, RISE = 8, 0.03  # kinds of outputs that are lowered; of 1, what a better threshold gives at no cost of loss
 RARE = 0.8  # of what lies between all wrong and all right: a network that learned nothing looks as if it had
 
 
@@ -106,7 +109,8 @@ def metric(lab: Lab) -> Iterator[Finding]:
     masks = answer.form == "binary" and not answer.one_a_row and len(answer.labels) % len(val) == 0
     whole = answer.one_a_row and len(answer.labels) == len(val)
     if answer.form == "unknown":
-        yield from _of_noise(lab, outputs, val)
+        found = list(_of_noise(lab, outputs, val))
+        yield from found or _better_for_worse(lab)
         return
     if not (whole or masks):
         return
@@ -159,6 +163,61 @@ def _of_noise(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     if not stand_in.strange and stand_in.asked and NOISE < value <= 1 + SAME:
         message = f"the metric gives {value:.4g} to random outputs: does each row find itself?"
         yield Finding("metric-wrong", "error", message, {"random": value}, "leave out what is asked for with")
+
+
+def _better_for_worse(lab: Lab) -> Iterator[Finding]:
+    """One kind of output of the trained network, lowered everywhere: what makes the loss far worse betters no metric.
+
+    A score that leaves out what a network is unsure of rises as it grows unsure of more.
+    """
+    program, own, val = lab.program, lab.own, lab.held_out
+    assert program.evaluate is not None
+    answered = own.notes.get("answered")
+    if not answered or own.metric is None or not math.isfinite(own.val_loss) or own.val_loss <= 0 or not val.complete:
+        return
+    sizes = [row_count(outputs) for outputs in answered]
+    outputs = joined(answered)
+    table = Places.of(lab, val)
+    wide = [t for _, t in leaves(outputs) if t.is_floating_point() and t.dim() > 2 and 2 <= t.shape[1] <= CHANNELS]
+    if len(wide) != 1 or sum(sizes) != len(val):
+        return
+
+    def judged(made: Any) -> tuple[float, float]:
+        """What the metric and the loss say of prepared outputs; NaN where the metric looks elsewhere."""
+        stand_in = _StandIn(table, made)
+        with program.kept(seed=0), torch.no_grad():
+            score = float(program.evaluate(stand_in, program.val))  # type: ignore[misc] # as above
+            parts = [rows_of(made, slice(end - size, end)) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+            losses = [
+                float(program.loss(part, targets)) for part, (_, targets) in zip(parts, val.batches, strict=False)
+            ]
+        loss = sum(map(operator.mul, losses, sizes)) / sum(sizes)
+        return (math.nan if stand_in.strange or not stand_in.asked else score), loss
+
+    try:
+        score, loss = judged(outputs)
+        if not abs(score - own.metric) < 1e-3 * max(1.0, abs(own.metric)):
+            return
+        for channel in range(wide[0].shape[1]):
+            spread = float(wide[0][:, channel].std())
+            for times in (0.5, 0.75, 1.0, 1.5, 2.0, 3.0):
+                lowered = wide[0].clone()
+                lowered[:, channel] -= times * spread
+                there, costs = judged(mapped(outputs, partial(_replaced, wide[0], lowered)))
+                if there > score + RISE and costs > 1.4 * loss:
+                    message = (
+                        f"where output {channel} is lowered by {times * spread:.2g} everywhere the loss rises from"
+                        f" {loss:.3g} to {costs:.3g}, and the metric from {score:.3f} to {there:.3f}"
+                    )
+                    fix = "count every row: what is left out for being unsure is a miss"
+                    yield Finding("metric-wrong", "error", message, {"metric": there, "as_it_is": score}, fix)
+                    return
+    except Exception:  # a metric or a loss that asks more than outputs
+        return
+
+
+def _replaced(old: Tensor, new: Tensor, tensor: Tensor) -> Tensor:
+    return new if tensor is old else tensor
 
 
 def _says_no(lab: Lab, table: Places, perfect: Any, wrong: Any, values: dict[str, float]) -> Iterator[Finding]:
@@ -386,8 +445,12 @@ def _averaged(lab: Lab, table: Places, perfect: Any, wrong: Any, span: float) ->
     ]
     for right in (table.alike(pattern) for pattern in patterns):
         stand_in = _StandIn(table, _blend(perfect, wrong, right))
-        whole = _rebatched(val, (count,))
-        uneven = _rebatched(val, (count // 2, count // 4, count - count // 2 - count // 4))
+        if _of_other_lengths(val):  # in one batch short rows would have places that the metric need not know of
+            half = len(val.batches) // 2
+            whole, uneven = _quartered(val, slice(0, half)), _quartered(val, slice(half, None))
+        else:
+            whole = _rebatched(val, (count,))
+            uneven = _rebatched(val, (count // 2, count // 4, count - count // 2 - count // 4))
         try:
             with program.kept(seed=0):
                 one = float(program.evaluate(stand_in, program.val))
@@ -398,8 +461,10 @@ def _averaged(lab: Lab, table: Places, perfect: Any, wrong: Any, span: float) ->
         if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
             return
         if max(abs(one - two), abs(two - three)) > 1e-3 * max(span, 1e-9):
-            evidence = {"as_it_is": one, "in_one_batch": two, "in_uneven_batches": three}
-            message = f"the same answers score {one:.4g} in the program's batches, {two:.4g} in one: means are averaged"
+            evidence = {"as_it_is": one, "in_other_batches": two, "in_uneven_batches": three}
+            message = (
+                f"the same answers score {one:.4g} in the program's batches, {two:.4g} in others: means are averaged"
+            )
             yield Finding(
                 "metric-averaging",
                 "error",
@@ -416,4 +481,20 @@ def _rebatched(sample: Sample, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
         rows = slice(begin, begin + size)
         found.append((rows_of(sample.inputs, rows), rows_of(sample.targets, rows)))
         begin += size
+    return found
+
+
+def _of_other_lengths(sample: Sample) -> bool:
+    """Whether batches hold rows of one length each, and not all of the same."""
+    return len({tuple(tuple(t.shape[1:]) for _, t in leaves(inputs)) for inputs, _ in sample.batches}) > 1
+
+
+def _quartered(sample: Sample, those: slice) -> list[tuple[Any, Any]]:
+    """The batches as they are, but for those, of which each is cut into four."""
+    cut = set(range(len(sample.batches))[those])
+    found = []
+    for number, ((inputs, targets), size) in enumerate(zip(sample.batches, sample.sizes, strict=True)):
+        step = max(1, size // 4) if number in cut else size
+        for rows in (slice(begin, min(begin + step, size)) for begin in range(0, size, step)):
+            found.append((rows_of(inputs, rows), rows_of(targets, rows)))
     return found

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from ..finding import Finding
 from .answer import Answer
+from .draws import is_augmented
 from .experiment import CLEAR, Change
 from .lab import Lab
 from .nested import leaves, mapped, rows_of
 from .scale import by_channel
 
-__all__ = ["other_order", "other_scale", "other_words"]
+__all__ = ["other_order", "other_scale", "other_words", "row_by_row"]
 
 ROWS = 400  # held-out rows by which each other order is judged
 COMMON = 0.05  # of rows: words by which a network goes
+LEAST = 0.02  # of all there is to know, for rows that are seen to be prepared otherwise
 RATIO, SHIFT = 1.5, 0.5  # of spreads: splits that were drawn from one pool are far nearer
 
 
@@ -69,6 +71,82 @@ def other_scale(lab: Lab) -> Iterator[Finding]:
             f" knows {gain:.0%} more"
         )
         yield Finding("train-val-mismatch", "error", message, {"factors": factors, "gain": gain}, "prepare both alike")
+
+
+def row_by_row(lab: Lab) -> Iterator[Finding]:
+    """Rows of one split that are each brought to one mean and spread, length or range, where the other split's are not.
+
+    The same network is judged with held-out rows brought there too, or trained on rows that are.
+    """
+    if lab.val is None or len(lab.val) < 30:
+        return
+    others = dict(leaves(lab.val.inputs))
+    for name, tensor in leaves(lab.train.inputs):
+        other = others.get(name)
+        if other is None or not tensor.is_floating_point() or tensor.dim() < 2 or tensor[0].numel() < 8:
+            continue
+        if len(tensor) != len(lab.train) or other.shape[1:] != tensor.shape[1:]:
+            continue
+        for what, bring in BROUGHT.items():
+            here, there = (float(_unmoved(t, bring).float().mean()) for t in (tensor, other))
+            if min(here, there) > 0.5 or max(here, there) < 0.99 or (there > here and is_augmented(lab)):
+                continue
+            change = partial(_changed, name=name, bring=bring)
+            if here > there:
+                parts = [(change(inputs), targets) for inputs, targets in lab.val.batches]
+                gain = lab.own.gain(lab.outcome(Change(f"held-out rows each {what}", held_out=parts)))
+            else:
+                gain = lab.own.gain(lab.outcome(Change(f"training rows each {what}", inputs=change)))
+            if gain > LEAST:
+                where = ("training", "held-out") if here > there else ("held-out", "training")
+                message = (
+                    f"{where[0]} rows are each {what}, {where[1]} rows are not; where all are, {gain:.0%} more is known"
+                )
+                evidence = {"training": here, "held_out": there, "gain": gain}
+                yield Finding("train-val-mismatch", "error", message, evidence, "prepare both alike")
+            return
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.reshape(len(tensor), -1)
+
+
+def _per_row(tensor: Tensor, numbers: Tensor) -> Tensor:
+    """(B,) numbers, to be taken from or multiplied with (B, ...)."""
+    return numbers.reshape(-1, *[1] * (tensor.dim() - 1))
+
+
+def _standardised(tensor: Tensor) -> Tensor:
+    mean, spread = _flat(tensor).mean(1), _flat(tensor).std(1).clamp(min=1e-12)
+    return (tensor - _per_row(tensor, mean)) / _per_row(tensor, spread)
+
+
+def _of_length_one(tensor: Tensor) -> Tensor:
+    return tensor / _per_row(tensor, _flat(tensor).norm(dim=1).clamp(min=1e-12))
+
+
+def _within_0_and_1(tensor: Tensor) -> Tensor:
+    low, high = _flat(tensor).amin(1), _flat(tensor).amax(1)
+    return (tensor - _per_row(tensor, low)) / _per_row(tensor, (high - low).clamp(min=1e-12))
+
+
+BROUGHT: dict[str, Callable[[Tensor], Tensor]] = {
+    "brought to mean 0 and deviation 1": _standardised,
+    "brought to length 1": _of_length_one,
+    "stretched to 0 to 1": _within_0_and_1,
+}
+
+
+def _unmoved(tensor: Tensor, bring: Callable[[Tensor], Tensor]) -> Tensor:
+    """(B,): whether rows are as they would be brought already; those that are constant are not."""
+    moved = (_flat(bring(tensor)) - _flat(tensor)).abs().amax(1)
+    return (moved < 1e-2 * _flat(tensor).abs().amax(1)) & (_flat(tensor).std(1) > 1e-6)
+
+
+def _changed(inputs: Any, name: str, bring: Callable[[Tensor], Tensor]) -> Any:
+    """Inputs of which one, by its name, is brought somewhere."""
+    names = iter([found for found, _ in leaves(inputs)])
+    return mapped(inputs, lambda tensor: bring(tensor) if next(names) == name else tensor)
 
 
 def other_words(lab: Lab) -> Iterator[Finding]:

@@ -19,6 +19,8 @@ from .split import rows_table
 
 __all__ = ["class_imbalance", "constant_input", "input_scale", "lighter", "unshuffled", "weighs_the_rare_less"]
 
+RESIDUE = 1e-9  # of the others' spread: of numbers of 32 bits rounding is 1e-7 of themselves
+
 
 def constant_input(lab: Lab) -> Iterator[Finding]:
     """Inputs that are the same in all rows tell nothing."""
@@ -45,6 +47,13 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
             fix = "look at what clips, rounds or fills it before it gets here"
             yield Finding("constant-input", "error", message, {"input": name, "channels": empty}, fix)
             return
+        if tensor.is_floating_point() and tensor.dim() == 2 and (residue := _residues(tensor)):
+            message = (
+                f"feature {residue[0]} of the input varies by rounding alone, by under {RESIDUE:g} of what others do"
+            )
+            fix = "look at what makes it: the sine of whole turns is such a one"
+            yield Finding("constant-input", "error", message, {"input": name, "features": residue}, fix)
+            return
         if tensor.is_floating_point() and _mostly_constant(tensor):
             flat = by_channel(tensor)
             places = (flat == flat[:1]).all(0).nonzero()[:, 0].tolist()
@@ -69,6 +78,16 @@ def constant_input(lab: Lab) -> Iterator[Finding]:
                 "look at how rows are read",
             )
             return
+
+
+def _residues(table: Tensor) -> list[int]:
+    """Columns of (N, D) that are not constant, but vary by far less than the others do."""
+    if table.shape[1] < 3:
+        return []
+    spread = table.double().std(0)
+    usual = spread[spread > 0].median() if bool((spread > 0).any()) else spread.sum()
+    found: list[int] = ((spread > 0) & (spread < RESIDUE * usual)).nonzero()[:, 0].tolist()
+    return found
 
 
 def _same_in_batches(tensor: Tensor, sizes: tuple[int, ...]) -> bool:
