@@ -21,6 +21,7 @@ from .split import Rows, in_groups, in_order, rows_table
 
 __all__ = ["relation"]
 
+PATH = 64  # numbers of a target: steps ahead, no picture
 HARM = 0.03  # of all there is to learn, beside what controls say of the rows
 
 
@@ -35,9 +36,11 @@ def relation(lab: Lab) -> Iterator[Finding]:
     val = rows_table(lab, "val") if lab.val is not None else None
     if not train.usable:
         pixels = Rows.of_pixels(lab, lab.train)
-        if pixels is None:
-            return
-        train, val = pixels, Rows.of_pixels(lab, lab.val) if lab.val is not None else None
+        if pixels is not None:
+            train, val = pixels, Rows.of_pixels(lab, lab.val) if lab.val is not None else None
+        elif is_augmented(lab):  # a path ahead that is not turned with the one before it
+            train = Rows(lab, lab.train, PATH)
+            val = None if lab.val is None else Rows(lab, lab.val, PATH)
     train, val = train.distinct(), None if val is None else val.distinct()
     if not train.usable or train.y is None or len(np.unique(train.y)) < 2:
         return

@@ -19,14 +19,14 @@ __all__ = ["Rows", "in_groups", "in_order", "rows_table", "too_near"]
 
 PIXELS = 4  # of each picture that a control looks at
 PLACES = 100  # neighbours by which distances are judged
-MOST_NUMBERS = 64  # of a target: a path of some steps, not a picture
 FEWEST = 30  # rows that tell one control from another, where they differ much
 
 
 class Rows:
     """A split as the controls see it: x (N, D), y (N,) of classes or numbers."""
 
-    def __init__(self, lab: Lab, sample: Sample) -> None:
+    def __init__(self, lab: Lab, sample: Sample, most: int = 8) -> None:
+        """`most`: numbers of a target, of which the first is the answer here."""
         self.x = features(sample.inputs, len(sample))
         self.numbers, self.single = False, True
         self.y: np.ndarray | None = None
@@ -43,7 +43,7 @@ class Rows:
                     self.y = (self.y + 1) // 2  # signs, as hinge losses ask
                 elif not self.numbers and self.y.min() < 0:
                     self.y = None
-            elif flat.is_floating_point() and lab.answer.form == "numbers" and flat.shape[1] <= MOST_NUMBERS:
+            elif flat.is_floating_point() and lab.answer.form == "numbers" and flat.shape[1] <= most:
                 self.numbers = True
                 self.y = flat[:, 0].numpy().astype(np.float64)
         if self.y is not None and (len(np.unique(self.y)) < 2 or lab.compares_rows):  # else y says which row is whose
