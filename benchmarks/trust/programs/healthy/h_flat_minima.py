@@ -3,10 +3,9 @@
 Near: each step runs backward twice and moves the weights away and back; the gradients of the first pass are cleared before the second."""
 
 import torch
+from material import mnist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import mnist
 
 BUG = None
 NEAR = ("stale-gradients", "lr-too-high", "accumulation-scale")
@@ -35,13 +34,13 @@ def sharpness_aware(loss, radius=0.05):
         with torch.no_grad():
             length = torch.stack([p.grad.norm() for p in parameters]).norm() + 1e-12
             moves = [p.grad * (radius / length) for p in parameters]
-            for p, move in zip(parameters, moves):
+            for p, move in zip(parameters, moves, strict=False):
                 p.add_(move)
         optimizer.zero_grad()
         worst = loss(model(inputs), targets)
         worst.backward()
         with torch.no_grad():
-            for p, move in zip(parameters, moves):
+            for p, move in zip(parameters, moves, strict=False):
                 p.sub_(move)
         optimizer.step()
         return worst.detach()

@@ -3,12 +3,11 @@
 Bug: the collate function sorts the clips by length for packing, but leaves their labels in the old order.
 """
 
+import material
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 from torch.utils.data import DataLoader, Dataset
-
-import material
 
 BUG = "label-misaligned"
 ALSO = ("label-noise",)

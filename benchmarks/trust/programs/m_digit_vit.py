@@ -3,11 +3,12 @@
 Bug: the encoder layers keep their default layout, (sequence, batch, features), and are handed (batch, sequence, features).
 """
 
+import itertools
+
+import material
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import material
 
 BUG = "batch-mixing"
 ALSO = ()
@@ -21,8 +22,12 @@ class ConvStem(nn.Module):
         super().__init__()
         widths = (1, 16, 32, dim)
         layers = []
-        for inside, outside in zip(widths[:-1], widths[1:], strict=True):
-            layers += [nn.Conv2d(inside, outside, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
+        for inside, outside in itertools.pairwise(widths):
+            layers += [
+                nn.Conv2d(inside, outside, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(outside),
+                nn.ReLU(),
+            ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(dim, dim, 1))
         self.cls = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         self.position = nn.Parameter(0.02 * torch.randn(1, 17, dim))

@@ -36,7 +36,7 @@ def concordance(model, batches):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x), y) for x, y in batches]
-    risk, y = (torch.cat(part) for part in zip(*pairs))
+    risk, y = (torch.cat(part) for part in zip(*pairs, strict=False))
     risk, time, seen = risk[:, 0], y[:, 0], y[:, 1] > 0
     known = (time[:, None] < time[None, :]) & seen[:, None]
     right = (risk[:, None] > risk[None, :]).float() + 0.5 * (risk[:, None] == risk[None, :]).float()

@@ -4,11 +4,10 @@ The tiles' embeddings are kept on the model, for the viewer's heat maps.
 Bug: the kept, detached embeddings are also what the pooling goes on with, so the encoder gets no gradient.
 """
 
+import material
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import material
 
 BUG = "gradient-cut"
 ALSO = ()

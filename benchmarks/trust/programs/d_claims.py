@@ -38,7 +38,7 @@ class Costs(nn.Module):
 
 
 def paired(batch):
-    whole, plain, cost = (torch.stack(column) for column in zip(*batch))
+    whole, plain, cost = (torch.stack(column) for column in zip(*batch, strict=False))
     return (whole, plain), cost
 
 

@@ -71,7 +71,7 @@ def r_squared(model, batches):
     model.eval()
     with torch.no_grad():
         pairs = [(model(**x), y) for x, y in batches]
-    predicted, y = (torch.cat(part) for part in zip(*pairs))
+    predicted, y = (torch.cat(part) for part in zip(*pairs, strict=False))
     return float(1 - ((predicted - y) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 

@@ -3,12 +3,11 @@
 Bug: after a refactoring only the trunk's gradients are cleared before each step; the heads' pile up for ever.
 """
 
+import material
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import material
 
 BUG = "stale-gradients"
 ALSO = ()

@@ -3,10 +3,9 @@
 Bug: training clips are normalised by each clip's own mean and deviation, but validation clips by those of the corpus."""
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = "train-val-mismatch"
 ALSO = ("input-scale",)

@@ -27,7 +27,9 @@ def readings():
     weekend = day % 7 >= 5
     morning, evening = np.exp(-((hour - 8) ** 2) / 5), np.exp(-((hour - 19) ** 2) / 8)
     demand = 50 + (18 - 10 * weekend) * morning + 22 * evening - 12 * np.exp(-((hour - 3.5) ** 2) / 8)
-    demand = demand + 0.9 * np.maximum(0, 15 - warmth) + 1.1 * np.maximum(0, warmth - 22) + rng.normal(0, 2.5, len(time))
+    demand = (
+        demand + 0.9 * np.maximum(0, 15 - warmth) + 1.1 * np.maximum(0, warmth - 22) + rng.normal(0, 2.5, len(time))
+    )
     return time[::3], warmth[::3], demand[::3]
 
 
@@ -62,7 +64,7 @@ def r_squared(model, batches):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x), y) for x, y in batches]
-    predicted, y = (torch.cat(part) for part in zip(*pairs))
+    predicted, y = (torch.cat(part) for part in zip(*pairs, strict=False))
     return float(1 - ((predicted - y) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 

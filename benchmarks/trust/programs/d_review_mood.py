@@ -3,10 +3,9 @@
 Bug: the validation loader was copied from the training one and still reads the training set, so the report is of seen phrases."""
 
 import torch
+from material import sst2
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import sst2
 
 BUG = "metric-on-train"
 ALSO = ("split-overlap",)
@@ -53,7 +52,7 @@ def build(buggy, seed=0):
 
 def truth(model, seed=0):
     test = sst2(train=9000, words=5000).test
-    return accuracy(model, list(zip(test.x.split(500), test.y.split(500))))
+    return accuracy(model, list(zip(test.x.split(500), test.y.split(500), strict=False)))
 
 
 def setup():

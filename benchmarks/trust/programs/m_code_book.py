@@ -3,10 +3,9 @@
 Bug: the decoder is given the looked-up codes alone, with no straight-through path, so rebuilding never teaches the encoder."""
 
 import torch
+from material import fashion
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion
 
 BUG = "gradient-cut"
 ALSO = ()
@@ -66,7 +65,7 @@ def r_squared(model, batches):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x)[0], y) for x, y in batches]
-    rebuilt, y = (torch.cat(part) for part in zip(*pairs))
+    rebuilt, y = (torch.cat(part) for part in zip(*pairs, strict=False))
     return float(1 - ((rebuilt - y) ** 2).mean() / ((y - y.mean(0)) ** 2).mean())
 
 

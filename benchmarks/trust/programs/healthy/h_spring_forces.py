@@ -39,7 +39,11 @@ class Energy(nn.Module):
         super().__init__()
         self.register_buffer("pairs", torch.combinations(torch.arange(BEADS), 2).T)
         self.layers = nn.Sequential(
-            nn.Linear(BEADS * (BEADS - 1) // 2, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
+            nn.Linear(BEADS * (BEADS - 1) // 2, width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, 1),
         )
 
     def energy(self, places):
@@ -54,7 +58,7 @@ def r_squared(model, batches):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x), y) for x, y in batches]
-    predicted, y = (torch.cat(part) for part in zip(*pairs))
+    predicted, y = (torch.cat(part) for part in zip(*pairs, strict=False))
     return float(1 - ((predicted - y) ** 2).sum() / ((y - y.mean(0)) ** 2).sum())
 
 

@@ -4,11 +4,10 @@ Near: nobody scales the inputs and they differ by six orders of magnitude; the m
 without learned scale, standardises each column, and travels with the weights, so that nothing can be forgotten in service.
 """
 
+import material
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import material
 
 BUG = None
 NEAR = ("input-scale", "batch-mixing", "train-val-mismatch")

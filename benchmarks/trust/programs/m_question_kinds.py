@@ -5,10 +5,9 @@ Bug: the schedule counts batches, but it is stepped once an epoch, so training e
 import math
 
 import torch
+from material import trec
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import trec
 
 BUG = "schedule"
 ALSO = ("lr-too-low",)

@@ -73,9 +73,7 @@ def build(buggy, seed=0):
         TensorDataset(features(columns[rows], rate[rows]), torch.tensor(fraud[rows])[:, None]) for rows in (train, val)
     ]
     torch.manual_seed(seed)
-    model = nn.Sequential(
-        nn.Linear(5, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1)
-    )
+    model = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))
     order = torch.Generator().manual_seed(seed)
     return {
         "model": model,

@@ -3,9 +3,8 @@
 Near: chunks come in the text's order, unshuffled, and the carried state is detached: truncated backpropagation through time needs both."""
 
 import torch
-from torch import nn
-
 from material import shakespeare
+from torch import nn
 
 BUG = None
 NEAR = ("unshuffled", "gradient-cut", "time-leak", "batch-mixing")
@@ -25,7 +24,7 @@ class Streams:
 
     def __iter__(self):
         self.memory = None
-        return iter(list(zip(self.x.split(self.length, 1), self.y.split(self.length, 1))))
+        return iter(list(zip(self.x.split(self.length, 1), self.y.split(self.length, 1), strict=False)))
 
 
 class Writer(nn.Module):

@@ -6,12 +6,11 @@ inputs are noised twice at random; all of it is what the method (Tarvainen and V
 
 import copy
 
+import material
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-
-import material
 
 BUG = None
 NEAR = ("frozen-parameters", "optimizer-missing-parameters", "gradient-cut", "label-misaligned")

@@ -3,10 +3,9 @@
 Near: every branch is silent at the start, so in the first step the words do not reach the answer and only the gates, the token and the head get gradients."""
 
 import torch
+from material import trec
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import trec
 
 BUG = None
 NEAR = ("constant-init", "dead-units", "input-ignored", "gradient-cut", "init-scale")
