@@ -36,9 +36,11 @@ def undone(lab: Lab) -> Iterator[Finding]:
     loader = without_workers(lab.program.train)
     if not isinstance(loader, DataLoader) or not isinstance(loader.dataset, Sized) or loader.batch_sampler is None:
         return
-    if not hasattr(loader.dataset, "__getitem__") or lab.own.learned() > 1 - 2 * LEAST or lab.own.cut:
+    if not hasattr(loader.dataset, "__getitem__"):
         return
     turn, seeds, along = _turns(lab, loader)
+    if not turn or lab.own.learned() > 1 - 2 * LEAST or lab.own.cut:
+        return
     for seed in seeds:
         change = Change(f"all rows read from random state {seed}", batches=partial(_batches, loader, seed))
         other = lab.outcome(change)
