@@ -79,7 +79,9 @@ def _unseen(lab: Lab) -> Iterator[Finding]:
         program.model.train()
         buffers = [b.detach().clone() for b in program.model.buffers()]
         seen, modes, _ = _seen(lab, program.val)
-        changed = any(not torch.equal(a, b) for a, b in zip(buffers, program.model.buffers(), strict=True))
+        changed = any(
+            not torch.equal(a.to_dense(), b.to_dense()) for a, b in zip(buffers, program.model.buffers(), strict=True)
+        )
     own = set(row_keys(val.inputs))
     count = sum(row_count(part) for part in seen)
     rows = [key for part in seen for key in row_keys(part)]

@@ -202,9 +202,17 @@ def _labels(
         fix = "keep each label with its row, whatever order they are put in"
         yield Finding("label-misaligned", "error", message, evidence, fix)
     if not train.numbers:
-        yield from _flipped(train.y[:count], answers, evidence)
+        found = list(_flipped(train.y[:count], answers, evidence))
+        if found and not _knows_better(lab, float(evidence["agreed_and_wrong"])):
+            yield from found
     else:
         yield from _two_units(train, evidence)
+
+
+def _knows_better(lab: Lab, wrong: float) -> bool:
+    """Whether the program's network is right on more training and held-out rows than labels are said to be."""
+    own = lab.own
+    return min(own.train_score, own.score) > 1 - wrong + 0.05  # false where they are not known
 
 
 def _learns_nothing(lab: Lab) -> bool:
@@ -325,7 +333,7 @@ def _flipped(y: np.ndarray, answers: np.ndarray, evidence: dict[str, Any]) -> It
     ]
     seen = sum(_entropy(np.delete(table[row], row)) * n for row, n in enumerate(totals) if n)
     even = float(seen / max(np.mean(dealt), 1e-12))
-    evidence = {**evidence, "agreed_and_wrong": share, "evenness": even}
+    evidence |= {"agreed_and_wrong": share, "evenness": even}
     explained = float((answers == y).mean(1).max()) > 1 - 1.6 * share  # most of what the best control gets wrong
     if share > 0.1 and even > 0.9 and explained:
         message = f"{share:.0%} of labels differ from what all controls agree on, any class alike: wrong at random"
@@ -359,7 +367,12 @@ def _two_units(train: Rows, evidence: dict[str, Any]) -> Iterator[Finding]:
         lines.append(np.polynomial.Polynomial.fit(said[rows], y[rows], 1).convert().coef)
         left.append(float(np.var(y[rows] - said[rows] * lines[-1][1]) / np.var(y[rows])))
     ratio = float(lines[1][1] / lines[0][1])
-    if max(left) < 0.2 and (ratio > 1.5 or 0 < ratio < 0.67):
+    first, second = (line[0] + line[1] * said for line in lines)
+    wide = np.abs(second - first) > 8 * spread
+    place = (y[wide] - first[wide]) / (second - first)[wide]  # 0 on the first line, 1 on the second
+    between, on = int(((place > 0.3) & (place < 0.7)).sum()), int(((place > 0.75) & (place < 1.25)).sum())
+    # a heavy tail lies between the lines as well
+    if max(left) < 0.2 and (ratio > 1.5 or 0 < ratio < 0.67) and on >= 15 and between < 0.25 * on:
         message = (
             f"{share:.0%} of answers lie on a line of their own, {ratio:.2g} times as steep in what a control says of"
             " their rows: another unit?"

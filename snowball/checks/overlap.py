@@ -13,6 +13,7 @@ from ..finding import Finding
 from .control import bag
 from .lab import Lab
 from .nested import leaves
+from .padding import padding_value
 from .sample import Sample, row_contents
 from .split import too_near
 
@@ -90,6 +91,8 @@ def _shared_windows(lab: Lab, val: Sample) -> Iterator[Finding]:
         if one.dim() not in (2, 3) or one.shape[1:] != two.shape[1:] or one.shape[1] < 12 or len(one) != len(lab.train):
             continue
         if one.dim() == 2 and one.is_floating_point() and not _smooth(one):
+            continue
+        if not one.is_floating_point() and padding_value(one) is not None:  # texts of their own, which share phrases
             continue
         size = max(12, one.shape[1] // 2) if not one.is_floating_point() else max(4, one.shape[1] // 2)
         known = {piece for row in one for piece in _pieces(row, size)}

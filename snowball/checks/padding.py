@@ -15,7 +15,7 @@ from .lab import PROBED, Lab
 from .nested import leaves, mapped, row_count, rows_of
 from .sample import Sample
 
-__all__ = ["hidden_words", "padding_leak"]
+__all__ = ["hidden_words", "padding_leak", "padding_value"]
 
 MOVED = 0.2  # of the outputs' spread, where the model is given a mask or lengths: the edge of a convolution moves 0.06
 HARM = 0.02  # of all there is to learn; one network on the same rows, so that little of it is chance
@@ -28,12 +28,12 @@ def hidden_words(lab: Lab) -> Iterator[Finding]:
     padded = [
         (n, t)
         for n, t in leaves(inputs)
-        if t.dim() == 2 and len(t) == count and not t.is_floating_point() and _padding(t) is not None
+        if t.dim() == 2 and len(t) == count and not t.is_floating_point() and padding_value(t) is not None
     ]
     if len(padded) != 1 or is_random(lab):
         return
     name, tensor = padded[0]
-    value = _padding(tensor)
+    value = padding_value(tensor)
     inside = tensor != value
     changed = tensor.clone()
     changed[inside] = tensor[inside].roll(7)
@@ -67,7 +67,7 @@ def padding_leak(lab: Lab) -> Iterator[Finding]:
     if len(padded) != 1:
         return
     name, tensor = padded[0]
-    lengths = _lengths(tensor, _padding(tensor))
+    lengths = _lengths(tensor, padding_value(tensor))
     row = int(lengths.argmin())
     keep = max(1, int(lengths[row]))
     if keep >= tensor.shape[1]:
@@ -116,7 +116,7 @@ def _of_whole_rows(lab: Lab) -> bool:
 def _known_padding(lab: Lab, tensor: Tensor) -> bool:
     """Whether the model has vectors of words of which this padding has none of its own."""
     tables = [m for m in lab.program.model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)]
-    return not tensor.is_floating_point() and any(m.padding_idx == _padding(tensor) for m in tables)
+    return not tensor.is_floating_point() and any(m.padding_idx == padding_value(tensor) for m in tables)
 
 
 def _only_held_out(lab: Lab, name: str, moves: float) -> Iterator[Finding]:
@@ -134,7 +134,9 @@ def _only_held_out(lab: Lab, name: str, moves: float) -> Iterator[Finding]:
 def _padded(inputs: Any) -> list[tuple[str, Tensor]]:
     """Every input whose rows end in padding."""
     count = row_count(inputs)
-    return [(name, t) for name, t in leaves(inputs) if t.dim() >= 2 and len(t) == count and _padding(t) is not None]
+    return [
+        (name, t) for name, t in leaves(inputs) if t.dim() >= 2 and len(t) == count and padding_value(t) is not None
+    ]
 
 
 def _tells_lengths(inputs: Any, lengths: Tensor) -> bool:
@@ -168,7 +170,7 @@ def _without_padding(lab: Lab, name: str) -> Change:
 
 def _by_length(sample: Sample, name: str, size: int, order: Tensor) -> list[tuple[Any, Any]]:
     tensor = dict(leaves(sample.inputs))[name]
-    lengths = _lengths(tensor, _padding(tensor)).clamp(min=1)[order]
+    lengths = _lengths(tensor, padding_value(tensor)).clamp(min=1)[order]
     parts = []
     for length in lengths.unique().tolist():
         for rows in order[lengths == length].split(size):
@@ -177,7 +179,7 @@ def _by_length(sample: Sample, name: str, size: int, order: Tensor) -> list[tupl
     return parts
 
 
-def _padding(tensor: Tensor) -> float | None:
+def padding_value(tensor: Tensor) -> float | None:
     """The value with which rows end, where rows end with 0 or one token at different lengths; else None."""
     if tensor.dtype == torch.bool:
         return None
