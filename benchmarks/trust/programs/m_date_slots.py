@@ -12,9 +12,20 @@ BUG = "schedule"
 ALSO = ("lr-too-low",)
 HIGHER = "truth"
 LETTERS = " ,./-'0123456789abcdefghijklmnopqrstuvwxyz"
-MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 LENGTH, WIDTH, WARMUP = 24, 64, 100
 
 
@@ -89,9 +100,7 @@ def build(buggy, seed=0):
     return {
         "model": model,
         "loss": loss,
-        "train": DataLoader(
-            dates(6000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(dates(6000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)),
         "val": DataLoader(dates(500, 2), 250),
         "optimizer": optimizer,
         "scheduler": torch.optim.lr_scheduler.LambdaLR(optimizer, noam),

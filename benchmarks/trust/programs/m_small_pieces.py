@@ -4,10 +4,9 @@ Bug: the pieces' mean losses are added up and not divided by the number of piece
 
 import torch
 import torch.nn.functional as F
+from material import mnist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import mnist
 
 BUG = "accumulation-scale"
 ALSO = ("lr-too-high",)
@@ -74,7 +73,7 @@ def build(buggy, seed=0):
     def train_step(model, batch, optimizer):
         model.train()
         optimizer.zero_grad()
-        pieces = list(zip(batch[0].split(PIECE), batch[1].split(PIECE)))
+        pieces = list(zip(batch[0].split(PIECE), batch[1].split(PIECE), strict=False))
         total = 0.0
         for picture, mask in pieces:
             piece = loss(model(picture), mask)

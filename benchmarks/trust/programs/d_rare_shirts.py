@@ -3,10 +3,9 @@
 Bug: the shirts are repeated before the rows are split, so copies of one shirt lie in training and validation."""
 
 import torch
+from material import fashion
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion
 
 BUG = "split-overlap"
 ALSO = ()
@@ -41,7 +40,7 @@ def balanced_accuracy(model, loader):
     model.eval()
     with torch.no_grad():
         pairs = [((model(x) > 0).float(), y) for x, y in loader]
-    guess, y = (torch.cat(parts) for parts in zip(*pairs))
+    guess, y = (torch.cat(parts) for parts in zip(*pairs, strict=False))
     return ((guess[y == 1] == 1).float().mean() + (guess[y == 0] == 0).float().mean()).item() / 2
 
 
@@ -74,9 +73,7 @@ def build(buggy, seed=0):
     return {
         "model": model,
         "loss": nn.BCEWithLogitsLoss(),
-        "train": DataLoader(
-            TensorDataset(*train), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(TensorDataset(*train), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)),
         "val": DataLoader(TensorDataset(*val), 256),
         "optimizer": torch.optim.Adam(model.parameters(), lr=2e-3),
         "evaluate": balanced_accuracy,

@@ -52,7 +52,7 @@ def r2(model, loader):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x)[0].flatten(), y.flatten()) for x, y in loader]
-    guess, y = (torch.cat(parts) for parts in zip(*pairs))
+    guess, y = (torch.cat(parts) for parts in zip(*pairs, strict=False))
     return (1 - ((guess - y) ** 2).sum() / ((y - y.mean()) ** 2).sum()).item()
 
 

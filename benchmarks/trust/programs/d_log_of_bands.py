@@ -9,12 +9,11 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import material
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-import material
 
 BUG = "train-val-mismatch"
 ALSO = ("input-scale",)

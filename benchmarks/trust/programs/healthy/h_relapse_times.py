@@ -34,7 +34,7 @@ def concordance(model, loader):
     model.eval()
     with torch.no_grad():
         pairs = [(model(x)[:, 0], targets) for x, targets in loader]
-    risk, targets = (torch.cat(parts) for parts in zip(*pairs))
+    risk, targets = (torch.cat(parts) for parts in zip(*pairs, strict=False))
     time, event = targets.unbind(1)
     comparable = (time[:, None] < time[None, :]) & (event[:, None] > 0)
     return (risk[:, None] > risk[None, :])[comparable].float().mean().item()
@@ -48,9 +48,7 @@ def build(seed=0):
     return {
         "model": model,
         "loss": partial_likelihood,
-        "train": DataLoader(
-            patients(3000, 1), 150, shuffle=True, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(patients(3000, 1), 150, shuffle=True, generator=torch.Generator().manual_seed(seed)),
         "val": DataLoader(patients(600, 2), 150),
         "optimizer": torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01),
         "evaluate": concordance,

@@ -20,7 +20,7 @@ def station(count, seed):
     g = torch.Generator().manual_seed(seed)
     kicks, drift = torch.randn(count, generator=g).tolist(), torch.randn(count, generator=g).tolist()
     wind, level = [0.0, 0.0], 0.0
-    for kick, move in zip(kicks, drift):
+    for kick, move in zip(kicks, drift, strict=False):
         level = 0.99 * level + 0.09 * move
         wind.append(1.75 * wind[-1] - 0.9 * wind[-2] + 0.22 * 2.718 ** (1.3 * level) * kick)
     return torch.tensor(wind[2:])
@@ -51,7 +51,7 @@ def errors(model, loader):
 
 
 def skill(model, loader):
-    squares, y = (torch.cat(parts) for parts in zip(*errors(model, loader)))
+    squares, y = (torch.cat(parts) for parts in zip(*errors(model, loader), strict=False))
     return 1 - (squares.mean().sqrt() / y.std()).item()
 
 
@@ -64,9 +64,7 @@ def skill_by_batch(model, loader):
 def build(buggy, seed=0):
     torch.manual_seed(seed)
     model = Anemometer()
-    train = DataLoader(
-        windows(4000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)
-    )
+    train = DataLoader(windows(4000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed))
     return {
         "model": model,
         "loss": nn.MSELoss(),

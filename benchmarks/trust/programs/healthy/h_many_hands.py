@@ -4,10 +4,9 @@ Near: a gradient is turned round on purpose, and the domain head's loss should s
 and are left out of the digits' loss by their label -100."""
 
 import torch
+from material import mnist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import mnist
 
 BUG = None
 NEAR = ("loss-sign", "gradient-cut", "label-noise", "dropped-rows", "train-val-mismatch", "batch-mixing")

@@ -51,7 +51,7 @@ class Buckets(Sampler):
 
 
 def collate(rows):
-    seen, ball = zip(*rows)
+    seen, ball = zip(*rows, strict=False)
     lengths = torch.tensor([len(game) for game in seen])
     return (nn.utils.rnn.pad_sequence(seen, batch_first=True), lengths), torch.tensor(ball)
 

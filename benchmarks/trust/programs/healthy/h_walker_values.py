@@ -35,7 +35,9 @@ def stored(count, seed):
     place = place[~(place == GOAL).all(1)]
     move = torch.randint(4, (len(place),), generator=g)
     after, reward, done = step(place, move)
-    return TensorDataset(seen(place), torch.cat([move[:, None].float(), reward[:, None], done[:, None], seen(after)], 1))
+    return TensorDataset(
+        seen(place), torch.cat([move[:, None].float(), reward[:, None], done[:, None], seen(after)], 1)
+    )
 
 
 @cache
@@ -64,7 +66,7 @@ class Values(nn.Module):
 
     @torch.no_grad()
     def follow(self):
-        for mine, other in zip(self.slow.parameters(), self.fast.parameters()):
+        for mine, other in zip(self.slow.parameters(), self.fast.parameters(), strict=False):
             mine.lerp_(other, FOLLOW)
 
 
@@ -90,9 +92,7 @@ def build(seed=0):
     return {
         "model": model,
         "loss": loss,
-        "train": DataLoader(
-            stored(4000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)
-        ),
+        "train": DataLoader(stored(4000, 1), 64, shuffle=True, generator=torch.Generator().manual_seed(seed)),
         "optimizer": torch.optim.Adam(model.fast.parameters(), lr=2e-3),
         "train_step": train_step,
         "epochs": 20,

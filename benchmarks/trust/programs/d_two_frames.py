@@ -3,10 +3,9 @@
 Bug: the random mirroring flips both frames, and dx keeps its sign."""
 
 import torch
+from material import mnist
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-
-from material import mnist
 
 BUG = "augment-target"
 ALSO = ()
@@ -69,7 +68,7 @@ def r2(model, loader):
     model.eval()
     with torch.no_grad():
         pairs = [(model(frames), motion) for frames, motion in loader]
-    guess, motion = (torch.cat(parts) for parts in zip(*pairs))
+    guess, motion = (torch.cat(parts) for parts in zip(*pairs, strict=False))
     return (1 - ((guess - motion) ** 2).sum() / ((motion - motion.mean(0)) ** 2).sum()).item()
 
 

@@ -3,10 +3,9 @@
 Bug: the convolution is centred, so that it sees the state after the frame that it is to foretell."""
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = "time-leak"
 ALSO = ("target-leak",)
@@ -54,9 +53,7 @@ def build(buggy, seed=0):
     torch.manual_seed(seed)
     parts = fsdd(900, 300)
     model = NextFrame(around=(1, 1) if buggy else (2, 0))
-    train = DataLoader(
-        pairs(parts.train.x), 32, shuffle=True, generator=torch.Generator().manual_seed(seed)
-    )
+    train = DataLoader(pairs(parts.train.x), 32, shuffle=True, generator=torch.Generator().manual_seed(seed))
     epochs = 8
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.01)
     return {

@@ -30,7 +30,7 @@ def sprays(count, seed):
 
 
 def collate(batch):
-    tracks, targets = zip(*batch)
+    tracks, targets = zip(*batch, strict=False)
     padded = pad_sequence(tracks, batch_first=True)
     lengths = torch.tensor([len(t) for t in tracks])
     real = torch.arange(padded.shape[1])[None] < lengths[:, None]
@@ -60,7 +60,7 @@ def r2(model, loader):
     model.eval()
     with torch.no_grad():
         pairs = [(model(**x), y) for x, y in loader]
-    guess, y = (torch.cat(parts) for parts in zip(*pairs))
+    guess, y = (torch.cat(parts) for parts in zip(*pairs, strict=False))
     return (1 - ((guess - y) ** 2).sum() / ((y - y.mean(0)) ** 2).sum()).item()
 
 
