@@ -14,6 +14,7 @@ from snowball.design.formats import imported_network
 from snowball.finding import BadInput
 from snowball.run import Run
 from snowball.storage import read_tensors
+from snowball.training.transfer import cache_features
 
 from . import test_import_stories, test_keras_stories, test_onnx_stories
 
@@ -65,6 +66,39 @@ def test_at_rest_all_but_the_head_stays_what_it_was(snowball: Any, tmp_path: Pat
     head = {finding["check"]: finding for finding in done["findings"]}["weights-loaded"]["evidence"]["mismatched"]
     before, after = (read_tensors(Path(name, "model.safetensors"))[0] for name in ("base", "rested"))
     assert {name for name, value in after.items() if not torch.equal(value, before[name])} == set(head)
+
+
+POOLED = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 12 dim: 12 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 6 kernel_size: 3 } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "c" }
+layer { name: "d" type: "Convolution" bottom: "c" top: "d" convolution_param { num_output: 4 kernel_size: 1 } }
+layer { name: "s" type: "ReLU" bottom: "d" top: "d" }
+layer { name: "p" type: "Pooling" bottom: "d" top: "p" pooling_param { pool: AVE global_pooling: true } }
+layer { name: "prob" type: "Softmax" bottom: "p" top: "prob" }
+"""
+
+
+def test_features_are_kept_where_pooling_follows_the_head(
+    snowball: Any, tmp_path: Path, shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in SqueezeNet. The same steps as with the backbone in each of them."""
+    test_import_stories.write(tmp_path, POOLED)
+    snowball("import", "net.prototxt", "net.caffemodel", "mean=104,117,123", "scale=0.02", "-o", "base")
+    kept = []
+
+    def cached(*given: Any) -> Any:
+        kept.append(cache_features(*given))
+        return kept[-1]
+
+    monkeypatch.setattr("snowball.training.train.cache_features", cached)
+    keys = ("init=base", "transfer=features", "epochs=3", *QUICK)
+    snowball("train", shades, *keys, "-o", "cached")
+    snowball("train", shades, *keys, "data.memory_gb=0.000001", "-o", "uncached")
+    assert [found is not None for found in kept] == [True, False]
+    one, two = (read_tensors(Path(name, "model.safetensors"))[0] for name in ("cached", "uncached"))
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-5), name
 
 
 def test_pictures_of_another_size_are_a_finding(snowball: Any, tmp_path: Path, shades: Path) -> None:

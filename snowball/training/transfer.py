@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -100,44 +101,70 @@ def cache_features(
     first = _features(task, model, path, encoded.batch(rows[:2]))
     if first is None or not len(rows):
         return None
-    key, sample = first
     num_rows = int(rows.max()) + 1
-    if sample[0].nbytes * num_rows > task.recipe.data.memory_gb * 2**30:
+    if first.given[0].nbytes * num_rows > task.recipe.data.memory_gb * 2**30:
         return None
-    held = torch.zeros((num_rows, *sample.shape[1:]), dtype=sample.dtype, device=encoded.index_device)
+    held = torch.zeros((num_rows, *first.given.shape[1:]), dtype=first.given.dtype, device=encoded.index_device)
     for batch in encoded.batches(rows, FEATURE_BATCH):
         found = _features(task, model, path, batch)
-        if found is None or found[1].shape[1:] != sample.shape[1:]:
+        if found is None or found.given.shape[1:] != first.given.shape[1:] or found.behind != first.behind:
             return None
-        held[batch.index] = found[1].to(held.device)
-    return cast(Task, _HeadAlone(task, path, key)), replace(encoded, inputs={"features": held})
+        held[batch.index] = found.given.to(held.device)
+    return cast(Task, _HeadAlone(task, first)), replace(encoded, inputs={"features": held})
+
+
+@dataclass(frozen=True)
+class _Features:
+    """What the head is given, (B, ...), and what becomes of its answer."""
+
+    given: Tensor
+    behind: tuple[str, ...]
+    """The head, and the modules that run behind it, one upon the other."""
+    key: str
+    """Of the output that they make."""
+    shape: tuple[int, ...]
+    """Of a row of it."""
 
 
 @torch.no_grad()
-def _features(task: Task, model: nn.Module, path: str, batch: Batch) -> tuple[str, Tensor] | None:
-    """Name of the one output and what the head is given, (B, D); None where its outputs are not the network's."""
-    given: list[Any] = []
-    hook = model.get_submodule(path).register_forward_hook(lambda _, inputs, output: given.append((inputs, output)))
+def _features(task: Task, model: nn.Module, path: str, batch: Batch) -> _Features | None:
+    """None where the one output is not made of the head's answer by modules without weights alone."""
+    ran: list[tuple[str, Any, Any]] = []
+
+    def note(name: str, _: nn.Module, given: Any, made: Any) -> None:
+        ran.append((name, given, made))
+
+    innermost = [(name, module) for name, module in model.named_modules() if name == path or not any(module.children())]
+    hooks = [module.register_forward_hook(partial(note, name)) for name, module in innermost]
     was_training = model.training
     model.eval()
     try:
         outputs = task.forward(model, batch)
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
         model.train(was_training)
-    if len(given) != 1 or len(outputs) != 1 or len(given[0][0]) != 1:
+    called = [number for number, (name, _, _) in enumerate(ran) if name == path]
+    if len(called) != 1 or len(outputs) != 1 or len(ran[called[0]][1]) != 1:
         return None
-    (((features,), answered),) = given
     ((key, output),) = outputs.items()
-    same = isinstance(answered, Tensor) and answered.shape == output.shape and torch.equal(answered, output)
-    return (key, features.detach().clone()) if same and features.shape[0] == len(batch) else None
+    ((features,), answer), behind = ran[called[0]][1:], [path]
+    for name, given, made in ran[called[0] + 1 :]:
+        if len(given) == 1 and given[0] is answer:
+            behind.append(name)
+            answer = made
+    alike = isinstance(answer, Tensor) and answer.numel() == output.numel() and len(answer) == len(output) == len(batch)
+    if not alike or not torch.equal(answer.reshape(output.shape), output) or features.shape[0] != len(batch):
+        return None
+    return _Features(features.detach().clone(), tuple(behind), key, tuple(output.shape[1:]))
 
 
 class _HeadAlone:
-    """A task, of whose network the head is called on features that were computed once. All else is the task's own."""
+    """A task, of whose network the head and what is behind it are called on features that were computed once. All else
+    is the task's own."""
 
-    def __init__(self, task: Task, path: str, key: str) -> None:
-        self._task, self._path, self._key = task, path, key
+    def __init__(self, task: Task, features: _Features) -> None:
+        self._task, self._features = task, features
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
@@ -146,4 +173,7 @@ class _HeadAlone:
         return batch
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        return {self._key: model.get_submodule(self._path)(batch.inputs["features"])}
+        answer: Tensor = batch.inputs["features"]
+        for name in self._features.behind:
+            answer = model.get_submodule(name)(answer)
+        return {self._features.key: answer.reshape(len(batch), *self._features.shape)}
