@@ -111,7 +111,7 @@ def plant_voc(source: Path, target: Path, random: np.random.Generator) -> dict[s
 def audited(source: Path) -> tuple[Pairs, Pairs, int, float]:
     """Pairs across splits, all pairs, rows, and the seconds of the whole audit."""
     begun = time.perf_counter()
-    prepared = prepare(str(source), {}, Display(quiet=True))
+    prepared = prepare(str(source), {}, Display(quiet=True), sketches=True)
     audit_prepared(prepared)
     seconds = time.perf_counter() - begun
     split_of = {int(row): name for name, rows in prepared.splits.items() for row in rows}
