@@ -176,7 +176,10 @@ def _better_for_worse(lab: Lab) -> Iterator[Finding]:
     if not answered or own.metric is None or not math.isfinite(own.val_loss) or own.val_loss <= 0 or not val.complete:
         return
     sizes = [row_count(outputs) for outputs in answered]
-    outputs = joined(answered)
+    try:
+        outputs = joined(answered)
+    except RuntimeError:  # batches whose outputs are of other sizes
+        return
     table = Places.of(lab, val)
     wide = [t for _, t in leaves(outputs) if t.is_floating_point() and t.dim() > 2 and 2 <= t.shape[1] <= CHANNELS]
     if len(wide) != 1 or sum(sizes) != len(val):
