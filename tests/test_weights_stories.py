@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,14 @@ import numpy as np
 import pytest
 import timm
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
+
+from snowball.design import torch_file
+from snowball.transfer import read_source
+from tests.hostile import damaged, fuzzed, read_or_refused
 
 NAME = "resnet10t"
 
@@ -67,3 +75,28 @@ def test_what_is_not_that_networks_is_refused_with_one_line(
     ):
         error = snowball("import", *words, "-o", f"none-{code}", code=code)["error"]
         assert said in error and "\n" not in error
+
+
+INPUTS = int(os.environ.get("SNOWBALL_FUZZ", "40"))
+HELD = {"a.weight": torch.arange(12.0).view(3, 4), "a.bias": torch.zeros(3, dtype=torch.float16), "n": torch.tensor(7)}
+OPCODES = (b"c__builtin__\neval\n", b"\x80\x02", b"R", b"b", b".", b"\x8a\x08" + b"\xff" * 8, b"PK\x03\x04")
+WORDS = (b'"', b"[", b"{", b"-1", b"99999999999999999999", b'"F64"', b'"dtype"', b"\xff" * 8)
+
+
+@fuzzed(INPUTS)
+@given(data=st.data())
+def test_fuzzed_safetensors_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "w.safetensors"
+    path.write_bytes(damaged(data, save(HELD), st.sampled_from(WORDS)))
+    read_or_refused(read_source(str(path)).tensors)
+
+
+@fuzzed(INPUTS)
+@given(data=st.data())
+def test_fuzzed_torch_files_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """What happens in the process of their own, without the half second that each of these takes to begin."""
+    sound = io.BytesIO()
+    torch.save({"state_dict": HELD}, sound, _use_new_zipfile_serialization=data.draw(st.booleans()))
+    path = tmp_path_factory.mktemp("fuzz") / "w.pth"
+    path.write_bytes(damaged(data, sound.getvalue(), st.sampled_from(OPCODES)))
+    read_or_refused(lambda: torch_file.write(path, path.with_name("out.safetensors")))
