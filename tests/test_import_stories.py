@@ -75,6 +75,11 @@ def test_an_imported_network_is_a_run_like_any_other(snowball: Any, tmp_path: Pa
     with open("data.csv", "w", newline="") as file:
         csv.writer(file).writerows([["image", "label"], ["a.png", label]])
     assert snowball("evaluate", "run", "data.csv")["metrics"]["accuracy"] == 1
+    Image.fromarray(pixels).save("b.png")
+    other = next(name for name in ("n1 cat", "n2 dog") if name != label)
+    with open("split.csv", "w", newline="") as file:  # what is no test row may have been learned from
+        csv.writer(file).writerows([["image", "label", "split"], ["a.png", label, "test"], ["b.png", other, "train"]])
+    assert snowball("evaluate", "run", "split.csv")["metrics"]["accuracy"] == 1
     exported = snowball("export", "run", "-o", "net.onnx")["export"]
     assert exported["rows"] == 16 and exported["metrics"] == {} and exported["differences"]["single"] < 1e-3
     (again,) = OnnxPredictor(Path("net.onnx")).predict([Run("run").task().encode_given({"image": pixels})])
@@ -107,7 +112,8 @@ def test_a_mean_picture_is_taken_off_by_its_middle(snowball: Any, tmp_path: Path
     write(tmp_path)
     mean = np.random.Generator(np.random.Philox(3)).uniform(0, 255, (1, 3, 16, 12)).astype(np.float32)
     Path("mean.binaryproto").write_bytes(blob(mean, "legacy"))
-    snowball("import", "net.prototxt", "net.caffemodel", "mean.binaryproto", "scale=0.2", "std=2", "-o", "run")
+    done = snowball("import", "net.prototxt", "net.caffemodel", "mean.binaryproto", "scale=0.2", "std=2", "-o", "run")
+    assert [found["check"] for found in done["findings"]] == ["mean-picture"]
     pixels = picture(2)
     x = (pixels[:, :, ::-1].transpose(2, 0, 1) - mean[:, :, 2:14, 1:11]) * 0.1
     shares = api.load_caffe("net.prototxt", "net.caffemodel")(x)["prob"].detach()

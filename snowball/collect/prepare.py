@@ -95,7 +95,7 @@ def prepare_run(run: Run, display: Display) -> Prepared:
 
 
 def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
-    """Other data for a trained task: every row is a test row."""
+    """Other data for a trained task: its own test split, since the others may have been learned from, else all rows."""
     asked = run.recipe.data
     notes: list[Finding] = []
     table = read_table(
@@ -105,8 +105,12 @@ def prepare_other_data(run: Run, source: str, display: Display) -> Prepared:
     run.task_type.pick_columns(table, run.recipe)
     table = run.task_type.arrange(table, run.recipe)
     task = run.task_type(run.recipe, run.schema, table)
+    own = [row for row in range(len(table)) if table.is_own(row)]
+    test = [row for row in own if table.split[row] == "test"] or own
+    if len(test) < len(own):
+        display.line(f"{table.name}: the {len(test):,} rows of its own test split, of {len(own):,}")
     none = np.array([], dtype=np.int64)
-    splits = {"train": none, "val": none, "test": np.array([row for row in range(len(table)) if table.is_own(row)])}
+    splits = {"train": none, "val": none, "test": np.array(test)}
     return _encoded(task, table, splits, notes, display)
 
 

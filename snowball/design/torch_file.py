@@ -38,7 +38,12 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # hostile bytes make the unpickler raise nearly anything
-        raise BadInput(f"not a file of plain tensors ({brief(error)[:200]}); save it as safetensors") from error
+        # torch's first line advises to load it without the list of types: what was refused stands further below
+        refused = [
+            line.strip() for line in str(error).splitlines() if "GLOBAL" in line or line.startswith("Unsupported")
+        ]
+        reason = (refused or [brief(error)])[0].rstrip(".")
+        raise BadInput(f"not a file of plain tensors ({reason[:200]}); save it as safetensors") from error
     for key in NESTED:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
             held = held[key]

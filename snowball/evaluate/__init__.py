@@ -88,8 +88,9 @@ class Evaluation:
 def evaluate_run(
     run: Run, data: str | None = None, display: Display | None = None, repeats: RepeatSection | None = None
 ) -> Evaluation:
-    """Evaluate a run on its own test split, or on all rows of other data; writes report.html and card.md.
+    """Evaluate a run on its own test split or on other data; writes report.html and card.md.
 
+    Of other data that names a test split that is taken, else all rows.
     `repeats` asks for more trainings of the same recipe first, see repeat.py. A run whose training was stopped stays
     unfinished, so that it can be resumed.
     """

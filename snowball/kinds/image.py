@@ -242,7 +242,7 @@ class ImageKind(Kind):
             how = f"shorter side to {section.short_side}, of which the middle {height} x {width}"
         colours = "grey" if self.state["channels"] == 1 else section.order.upper()
         mean, std = ("/".join(f"{value:g}" for value in self.state[key]) for key in ("mean", "std"))
-        return f"pictures: {how}, {colours}, less {mean}, by {std}"
+        return f"pictures: {how}, {colours}, less {mean}, divided by {std}"
 
     def made_up(self, number: int) -> np.ndarray:
         """A picture of coloured patches, of the size that the network sees or, every other one, larger and wider."""

@@ -72,6 +72,9 @@ class Caffe(Format):
         if found is not None:
             part = pruned(definition, *found)
             scores = _scores(part, graph, weights, weights_path, mean_path, section, asked)
+            if mean_path is not None and scores is not None and (sides := scores.description["mean"]):
+                message = f"{mean_path}: {' x '.join(map(str, sides))}; the network itself takes it off its pictures"
+                findings.append(Finding("mean-picture", "note", message, {"shape": sides}))
         instead = f'snowball.load_caffe("{path}", "{weights_path}")'
         return Imported(path.stem, graph.rows, graph.outputs, scores, instead, findings)
 
