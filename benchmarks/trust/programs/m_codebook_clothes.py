@@ -4,11 +4,10 @@ Bug: the decoder gets the looked-up codes without the straight-through step, so 
 encoder."""
 
 import torch
+from material import fashion
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion
 
 BUG = "gradient-cut"
 ALSO = ()

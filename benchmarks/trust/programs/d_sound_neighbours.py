@@ -3,11 +3,10 @@
 Bug: the recall looks up each recording among all of them, itself too, and so finds itself."""
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = "metric-wrong"
 ALSO = ()

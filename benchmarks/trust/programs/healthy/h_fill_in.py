@@ -4,10 +4,9 @@ Near: outputs look at later positions, which a masked model may (the answer itse
 -100 and ignored; the masks are drawn anew whenever a batch is put together, and once and for all for validation."""
 
 import torch
+from material import shakespeare
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import shakespeare
 
 BUG = None
 NEAR = ("time-leak", "label-noise", "target-leak", "train-val-mismatch")

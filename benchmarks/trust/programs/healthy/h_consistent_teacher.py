@@ -7,11 +7,10 @@ chance would, as two-stream batches should."""
 import copy
 
 import torch
+from material import fashion
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Sampler, TensorDataset
-
-from material import fashion
 
 BUG = None
 NEAR = ("frozen-parameters", "gradient-cut", "optimizer-missing-parameters", "label-noise")

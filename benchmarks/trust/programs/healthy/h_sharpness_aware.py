@@ -5,10 +5,9 @@ the worst place nearby, its gradients are zeroed before the second, and the weig
 own step."""
 
 import torch
+from material import breast_cancer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import breast_cancer
 
 BUG = None
 NEAR = ("stale-gradients", "accumulation-scale", "lr-too-high")

@@ -3,11 +3,10 @@
 Bug: the straight-through step is forgotten, so the decoder's error cannot reach the encoder."""
 
 import torch
+from material import fashion
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion
 
 BUG = "gradient-cut"
 ALSO = ()

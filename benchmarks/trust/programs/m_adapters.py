@@ -6,10 +6,9 @@ import copy
 from functools import cache
 
 import torch
+from material import mnist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import mnist
 
 BUG = "constant-init"
 ALSO = ("gradient-cut",)
@@ -29,9 +28,7 @@ def pretrained():
     """The reader of upright digits, the same for every seed: a stand-in for a downloaded checkpoint."""
     with torch.random.fork_rng():
         torch.manual_seed(100)
-        model = nn.Sequential(
-            nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
-        )
+        model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         for _ in range(8):
             for x, y in DataLoader(upright(mnist().train), 64, shuffle=True):

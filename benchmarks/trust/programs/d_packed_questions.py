@@ -3,11 +3,10 @@
 Bug: the collate function puts the texts in order of length for packing and leaves the labels in the order they came."""
 
 import torch
+from material import PAD, trec
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import PAD, trec
 
 BUG = "label-misaligned"
 ALSO = ("label-noise",)

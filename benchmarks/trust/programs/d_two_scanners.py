@@ -4,11 +4,10 @@ Bug: the metric averages the batches' accuracies, though the last batch is small
 and counts like a full one."""
 
 import torch
+from material import Rows, mnist
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
-
-from material import Rows, mnist
 
 BUG = "metric-averaging"
 ALSO = ()

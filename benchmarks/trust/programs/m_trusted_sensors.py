@@ -20,14 +20,17 @@ def field_campaign(rows, seed, drift=True):
     rng = np.random.default_rng(seed)
     concentration = rng.gamma(2.0, 1.0, rows)
     heat, damp = rng.uniform(-1, 1, (2, rows))
-    raw = np.stack([
-        np.sqrt(concentration) * (1 + 0.3 * heat),
-        np.log1p(concentration) + 0.4 * damp,
-        0.5 * concentration * (1 - 0.3 * damp),
-        heat,
-        damp,
-        rng.normal(size=rows),
-    ], axis=1)
+    raw = np.stack(
+        [
+            np.sqrt(concentration) * (1 + 0.3 * heat),
+            np.log1p(concentration) + 0.4 * damp,
+            0.5 * concentration * (1 - 0.3 * damp),
+            heat,
+            damp,
+            rng.normal(size=rows),
+        ],
+        axis=1,
+    )
     raw[:, :3] += rng.normal(0, 0.1, (rows, 3))
     error = np.full(rows, 0.2)
     bias = np.zeros(rows)

@@ -6,11 +6,10 @@ detached, and most rows have no label; that is the mean teacher."""
 import copy
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = None
 NEAR = ("frozen-parameters", "optimizer-missing-parameters", "gradient-cut", "label-noise", "dropped-rows")

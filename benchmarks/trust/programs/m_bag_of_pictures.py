@@ -3,11 +3,10 @@
 Bug: the attention's softmax runs over the bags of the batch instead of over the pictures of a bag."""
 
 import torch
+from material import mnist
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import mnist
 
 BUG = "batch-mixing"
 ALSO = ()

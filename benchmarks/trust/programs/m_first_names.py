@@ -4,11 +4,10 @@ Bug: the two parameter groups pick names that end in "weight" and in "bias"; the
 like, so the optimizer has none of them."""
 
 import torch
+from material import names
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import names
 
 BUG = "optimizer-missing-parameters"
 ALSO = ()

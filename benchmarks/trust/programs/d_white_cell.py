@@ -10,11 +10,10 @@ from functools import cache
 
 import numpy as np
 import torch
+from material import SHARED
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-
-from material import SHARED
 
 BUG = "augment-target"
 ALSO = ("label-noise",)

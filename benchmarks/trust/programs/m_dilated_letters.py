@@ -4,11 +4,10 @@ Bug: the convolutions pad both sides alike, which keeps the length but lets ever
 predict; all padding belongs on the left."""
 
 import torch
+from material import shakespeare
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import shakespeare
 
 BUG = "time-leak"
 ALSO = ()

@@ -5,7 +5,7 @@ weight and the logarithm of the mean rate; all of that is right for rare counts.
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 BUG = None
 NEAR = ("wrong-loss", "class-imbalance", "output-bias", "constant-init", "loss-input")

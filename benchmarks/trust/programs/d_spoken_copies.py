@@ -3,10 +3,9 @@
 Bug: the split into training and validation draws single copies, so copies of one recording lie on both sides."""
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = "split-overlap"
 ALSO = ()

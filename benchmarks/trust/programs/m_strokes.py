@@ -5,11 +5,10 @@ Bug: the one-cycle schedule is laid out in batches but stepped once an epoch, so
 from functools import cache
 
 import torch
+from material import fashion, mnist
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion, mnist
 
 BUG = "schedule"
 ALSO = ("lr-too-low",)

@@ -3,10 +3,9 @@
 Bug: the parameter groups are collected by layer type, Linear and LayerNorm, which forgets both embeddings."""
 
 import torch
+from material import PAD, trec
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import PAD, trec
 
 BUG = "optimizer-missing-parameters"
 ALSO = ("frozen-parameters",)

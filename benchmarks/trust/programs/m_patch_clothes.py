@@ -3,10 +3,9 @@
 Bug: the cycle is laid out in batches but stepped once an epoch, so all of the training stays at the warm-up's foot."""
 
 import torch
+from material import fashion
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fashion
 
 BUG = "schedule"
 ALSO = ("lr-too-low",)

@@ -8,10 +8,9 @@ import re
 from functools import cache
 
 import torch
+from material import SHARED
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset
-
-from material import SHARED
 
 BUG = "dropped-rows"
 ALSO = ()

@@ -6,10 +6,9 @@ from functools import cache
 
 import numpy as np
 import torch
+from material import SHARED
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-
-from material import SHARED
 
 BUG = "augment-target"
 ALSO = ("label-misaligned",)

@@ -5,11 +5,10 @@ Near: the features climb the domain loss, by a layer that turns the gradient aro
 label (-100, ignored); both are the method."""
 
 import torch
+from material import digits
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import digits
 
 BUG = None
 NEAR = ("loss-sign", "label-noise", "gradient-cut", "train-val-mismatch")

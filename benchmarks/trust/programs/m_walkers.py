@@ -7,10 +7,9 @@ from functools import cache
 
 import numpy as np
 import torch
+from material import SHARED
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import SHARED
 
 BUG = "stale-gradients"
 ALSO = ()

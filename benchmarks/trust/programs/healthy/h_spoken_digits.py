@@ -4,10 +4,9 @@ Near: the residual branches' gains and the classifier all begin at zero; each ge
 around it moves, and nothing is symmetric. Inputs are scaled by the training set's mean and spread."""
 
 import torch
+from material import fsdd
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import fsdd
 
 BUG = None
 NEAR = ("constant-init", "dead-units", "gradient-cut")

@@ -4,11 +4,10 @@ Near: every position sees what comes after it, which is the point: only hidden l
 causal, and the empty places at the end are masked out of the attention."""
 
 import torch
+from material import names
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-
-from material import names
 
 BUG = None
 NEAR = ("time-leak", "padding-leak", "target-leak", "metric-wrong")

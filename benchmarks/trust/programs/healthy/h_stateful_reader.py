@@ -4,10 +4,9 @@ Near: batches are not shuffled, since each goes on where the last one stopped; t
 (truncated backpropagation through time); gradients are clipped."""
 
 import torch
+from material import shakespeare
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-
-from material import shakespeare
 
 BUG = None
 NEAR = ("unshuffled", "gradient-cut", "stale-gradients", "loss-clipped")

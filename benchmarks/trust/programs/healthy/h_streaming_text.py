@@ -5,10 +5,9 @@ Near: the batches are not shuffled (the order is what makes the carried state ri
 pieces (that is the truncation), and the rows of a batch never meet each other."""
 
 import torch
+from material import shakespeare
 from torch import nn
 from torch.nn import functional as F
-
-from material import shakespeare
 
 BUG = None
 NEAR = ("unshuffled", "gradient-cut", "batch-mixing", "time-leak")
