@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ from .lab import Lab
 __all__ = ["learning_rate", "output_bias", "schedule", "weight_decay"]
 
 USUAL_DECAY = 1e-2
+USUAL_PENALTY = 1e-3  # in Adam, which divides a penalty by the size of gradients, so that it outgrows small ones
+EACH_BATCH = "step it as often as its length counts: after each batch"
+USUAL_RATE = 1e-3  # Adam's own default
 LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
 
 
@@ -32,13 +36,20 @@ def schedule(lab: Lab) -> Iterator[Finding]:
         message = "the scheduler steers another optimiser than the one that steps"
         yield Finding("schedule", "error", message, {}, "make the scheduler of the optimiser that is used")
         return
-    lrs = own.lrs
-    if not lrs or own.cut:
+    lrs = _planned(lab) if own.cut else own.lrs
+    if not lrs:
         return
     peak = max(lrs)
     asleep = sum(lr < LOW * peak for lr in lrs) / len(lrs)
     small = sum(lr < 0.1 * peak for lr in lrs) / len(lrs)
-    rises = lrs[-1] > 1.01 * lrs[0] and lrs[-1] >= 0.99 * peak and len(set(lrs)) > 2
+    groups = [] if program.optimizer is None else program.optimizer.param_groups
+    meant = max((float(group.get(key, 0.0)) for group in groups for key in ("max_lr", "initial_lr")), default=0.0)
+    rises = (lrs[-1] > 1.01 * lrs[0] or meant > 2 * peak) and lrs[-1] >= 0.99 * peak and len(set(lrs)) > 2
+    if own.cut:  # too slow for another training: what the schedule does by itself
+        if rises and meant > 4 * peak and program.scheduler_step == "epoch":
+            message = f"stepped once an epoch the schedule rises to {peak:.2g} of the {meant:.2g} it is made for"
+            yield Finding("schedule", "error", message, {"highest": peak, "meant": meant}, EACH_BATCH)
+        return
     rebounds = _rebounds(lrs)
     evidence: dict[str, Any] = {
         "highest": peak,
@@ -56,7 +67,17 @@ def schedule(lab: Lab) -> Iterator[Finding]:
         else steady
     )
     gain = max(own.gain(steady), own.gain(first))
-    evidence["gain"] = gain
+    gain_by_batch = 0.0
+    if rises and program.scheduler_step == "epoch":
+        with suppress(ValueError):  # a schedule may refuse to be stepped more often than it is long
+            gain_by_batch = own.gain(lab.outcome(Change("a step of the schedule a batch", each_batch=True)))
+    evidence["gain"] = max(gain, gain_by_batch)
+    # that a schedule never comes to the rate it is made for is evidence by itself
+    if gain_by_batch > max(gain, max(0.03, 2 * own.noise()) if meant > 2 * peak else CLEAR):
+        message = f"stepped once an epoch the schedule rises no further than {peak:.2g}"
+        message += f"; stepped once a batch, the program learns {gain_by_batch:.0%} more of what there is"
+        yield Finding("schedule", "error", message, evidence, EACH_BATCH)
+        return
     if gain > CLEAR or (asleep > 0.5 and gain > 0.03):
         where = f"{small:.0%} of steps are taken below a tenth of the highest learning rate"
         message = f"{where}; without the schedule the program learns {gain:.0%} more of what there is"
@@ -67,6 +88,19 @@ def schedule(lab: Lab) -> Iterator[Finding]:
             evidence,
             "let it decay over all steps: count batches or epochs as it is stepped",
         )
+
+
+def _planned(lab: Lab) -> list[float]:
+    """The learning rates of a whole training, by stepping the schedule alone; none where its length is not known."""
+    program, rates = lab.program, []
+    each = program.scheduler_step == "batch"
+    if program.epochs is None or program.optimizer is None or not hasattr(program.train, "__len__"):
+        return []
+    with program.kept(seed=0), suppress(ValueError, TypeError):  # one that waits for a plateau is told the loss
+        for _ in range(program.epochs * (len(program.train) if each else 1)):  # type: ignore[arg-type]
+            rates.append(max(float(group["lr"]) for group in program.optimizer.param_groups))
+            program.scheduler.step()
+    return rates
 
 
 def _rebounds(lrs: list[float]) -> int:
@@ -116,7 +150,10 @@ def learning_rate(lab: Lab) -> Iterator[Finding]:
             most = max(evidence["at_ten_times"], further.learned())
             short = not math.isnan(own.score) and own.learned() > 0.5 * most
             far = own.gain(further) > clear or (up > 2 * clear and not short)
-            severity: Severity = "error" if far else "warning"
+            # Adam's steps are as long as the rate, whatever the gradients: what gains above its usual rate is short.
+            groups = lab.program.optimizer.param_groups
+            usual = all("betas" in group for group in groups) and max(own.lrs) >= USUAL_RATE and own.learned() > 0.25
+            severity: Severity = "error" if far and not usual else "warning"
             yield Finding("lr-too-low", severity, message, evidence, "raise the learning rate, or train longer")
 
 
@@ -145,10 +182,12 @@ def weight_decay(lab: Lab) -> Iterator[Finding]:
         message = f"without its weight decay of {max(decays):g} the program learns {gain:.0%} more of what there is"
         evidence = {"weight_decay": max(decays), "learned": own.learned(), "learned_without": free.learned()}
         severity: Severity = "error" if gain > CLEAR or max(decays) >= 0.1 else "warning"
-        if severity == "warning" and max(decays) > USUAL_DECAY:
+        penalty = any("betas" in group and not group.get("decoupled_weight_decay") for group in optimizer.param_groups)
+        if severity == "warning" and max(decays) > (USUAL_PENALTY if penalty else USUAL_DECAY):
             evidence["gain_drawn_again"] = again = lab.gain_again(without)
             severity = "error" if again > 0.05 else "warning"
-        yield Finding("weight-decay-too-high", severity, message, evidence, "lower it: 1e-4 to 1e-2 are usual")
+        fix = "use AdamW, or 1e-4 and less" if penalty else "lower it: 1e-4 to 1e-2 are usual"
+        yield Finding("weight-decay-too-high", severity, message, evidence, fix)
 
 
 def output_bias(lab: Lab) -> Iterator[Finding]:

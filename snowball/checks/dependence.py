@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..finding import Finding
 from .lab import Lab
-from .nested import leaves, mapped, row_count, rows_of
+from .nested import edges, leaves, mapped, row_count, rows_of
 from .scale import standardiser
 
 __all__ = [
@@ -109,14 +109,18 @@ def batch_mixing(lab: Lab) -> Iterator[Finding]:
     """In evaluation mode a row's outputs stay when all other rows are replaced."""
     inputs, _ = lab.batch
     count = row_count(inputs)
-    if count < 3 or is_random(lab) or lab.compares_rows:
+    if count < 3 or is_random(lab) or lab.compares_rows or edges(inputs):  # rows of a graph hear of one another
         return
     row = count // 2
     others = torch.full((count,), row - 1, device=lab.program.device)
     others[row] = row
+    others[row + 1 :] = row - 1 if count < 8 else row + 1  # rows that are sorted by length stay so
     with lab.program.kept(seed=0):
         before, after = eval_outputs(lab, inputs), eval_outputs(lab, rows_of(inputs, others))
-        alone = eval_outputs(lab, rows_of(inputs, slice(row, row + 1)))
+        try:
+            alone = eval_outputs(lab, rows_of(inputs, slice(row, row + 1)))
+        except RuntimeError:  # rows of one size of batch, or of one graph that the model holds, are never asked alone
+            return
         again = eval_outputs(lab, inputs)
     for number, (one, replaced, twice) in enumerate(zip(before, after, again, strict=True)):
         first, second, third = _by_row(one, count), _by_row(replaced, count), _by_row(twice, count)
@@ -144,6 +148,7 @@ def input_ignored(lab: Lab) -> Iterator[Finding]:
     if count < 2 or is_random(lab):
         return
     swapped = torch.arange(count, device=lab.program.device).roll(1)
+    yield from _edges_ignored(lab, inputs)
     parts = [(name, t) for name, t in leaves(inputs) if t.dim() > 0 and len(t) == count]
     parts = [
         (name, t)
@@ -183,6 +188,20 @@ def input_ignored(lab: Lab) -> Iterator[Finding]:
                     {"input": name},
                     "use it, or leave it out",
                 )
+
+
+def _edges_ignored(lab: Lab, inputs: Any) -> Iterator[Finding]:
+    """A graph's edges, a (2, E) table of its rows' numbers: outputs move where they lead elsewhere."""
+    for name, table in edges(inputs):
+        elsewhere = torch.stack([table[0], table[1].flip(0)])
+        with lab.program.kept(seed=0):
+            for _ in range(STEPS):  # a last layer may begin at zero
+                plain_step(lab)
+            before, after = eval_outputs(lab, inputs), eval_outputs(lab, with_leaf(inputs, name, elsewhere))
+        if max((difference(a, b) for a, b in zip(before, after, strict=True)), default=1.0) < 1e-9:
+            message = f"the outputs do not depend on where the edges of input {name!r} lead"
+            fix = "let rows hear of their neighbours: is a result thrown away on its way?"
+            yield Finding("input-ignored", "error", message, {"input": name, "edges": table.shape[1]}, fix)
 
 
 def _is_mask_or_length(tensor: Tensor, parts: list[tuple[str, Tensor]]) -> bool:

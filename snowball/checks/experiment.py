@@ -27,6 +27,8 @@ class Change:
     """Factor on every learning rate."""
     constant_lr: bool = False
     """Every step at the highest learning rate of the schedule."""
+    each_batch: bool = False
+    """A step of the schedule after each batch, not only after each epoch."""
     weight_decay: float | None = None
     inputs: Callable[[Any], Any] | None = None
     targets: Callable[[Any], Any] | None = None

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .answer import Answer, joined_answers, read_answer, share_of_kin
 from .experiment import AS_IT_IS, Change, Outcome, changed_rates
 from .jagged import Jagged
-from .nested import joined, leaves, mapped, row_count, rows_of
+from .nested import edges, joined, leaves, mapped, row_count, rows_of
 from .program import Program, generators_state, without_workers
 from .sample import Sample, count_rows, together
 
@@ -88,8 +88,14 @@ class Lab:
 
     @cached_property
     def batch(self) -> tuple[Any, Any]:
-        """The first training batch, of at most PROBED rows."""
-        return self.part(self.first_batch, PROBED)
+        """The first training batch, of at most PROBED rows, or whole where the model takes no other number of them."""
+        part = self.part(self.first_batch, PROBED)
+        try:
+            with self.program.kept(seed=0):
+                self.outputs(part[0])
+        except (RuntimeError, IndexError, ValueError):
+            return self.first_batch
+        return part
 
     @cached_property
     def first_batch(self) -> tuple[Any, Any]:
@@ -98,7 +104,7 @@ class Lab:
 
     def part(self, batch: tuple[Any, Any], rows: int) -> tuple[Any, Any]:
         count = row_count(batch[0])
-        if count <= rows or row_count(batch[1]) != count or count != count_rows(*batch):
+        if count <= rows or row_count(batch[1]) != count or count != count_rows(*batch) or edges(batch[0]):
             return batch
         return rows_of(batch[0], slice(0, rows)), rows_of(batch[1], slice(0, rows))
 
@@ -322,10 +328,10 @@ class Lab:
                             raise
                         finite, cut = False, False  # numbers that ran away, as the program notices by itself
                         break
-                    if program.scheduler is not None and program.scheduler_step == "batch":
+                    if program.scheduler is not None and (change.each_batch or program.scheduler_step == "batch"):
                         program.scheduler.step()
                 else:
-                    if program.scheduler is not None and program.scheduler_step == "epoch":
+                    if program.scheduler is not None and program.scheduler_step == "epoch" and not change.each_batch:
                         _step_scheduler(program.scheduler, losses)
                     if losses and not bool(torch.isfinite(losses[-1])):
                         finite = False

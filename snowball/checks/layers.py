@@ -50,6 +50,9 @@ def nonlinearity(lab: Lab) -> Iterator[Finding]:
         stretched, other = mapped(standard, lambda t: 3 * t), rows_of(standard, roll)
         one, two = eval_outputs(lab, stretched), eval_outputs(lab, mapped(other, lambda t: 3 * t))
         mixed = eval_outputs(lab, _mix(stretched, mapped(other, lambda t: 3 * t), 0.3))
+        beside = _beside_one_another(lab, layers, stretched, mapped(other, lambda t: 3 * t))
+    if beside:  # a sum of linear maps, such as one of a trend and one of the rest, is meant to be linear
+        return
     for first, second, between in zip(one, two, mixed, strict=True):
         if first.shape != between.shape:
             return
@@ -63,6 +66,19 @@ def nonlinearity(lab: Lab) -> Iterator[Finding]:
     message = f"the network's {len(layers)} layers together are one linear map: there is no nonlinearity between them"
     severity: Severity = "warning" if widths else "error"
     yield Finding("no-nonlinearity", severity, message, {"layers": len(layers)}, "put an activation between the layers")
+
+
+def _beside_one_another(lab: Lab, layers: Sequence[nn.Module], one: Any, two: Any) -> bool:
+    """No layer is fed by another: outputs grow with all weights as a straight line, and stacked layers' as a power."""
+    apart = []
+    for scale in (1.0, 2.0, 1.5):  # each of the last
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight.mul_(scale)  # type: ignore[operator]
+        pairs = zip(eval_outputs(lab, one), eval_outputs(lab, two), strict=True)
+        apart.append(torch.cat([(first - second).flatten() for first, second in pairs]))
+    bend = apart[2] - 2 * apart[1] + apart[0]  # at 1, 2 and 3 times
+    return float(bend.abs().max()) < SAME * float(apart[2].abs().max())
 
 
 def _mix(one: Any, two: Any, share: float) -> Any:

@@ -191,7 +191,9 @@ def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     table = _columns(lab)
     if table is None or lab.answer.form == "unknown":
         return
-    if numbers and lab.answer.labels.shape[1] > 1:  # a speed is an input, and what moves a place
+    if (
+        numbers and lab.answer.labels.dim() > 1 and lab.answer.labels.shape[1] > 1
+    ):  # a speed is an input, and what moves a place
         return
     alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())

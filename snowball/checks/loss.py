@@ -104,7 +104,7 @@ def _meant(one: Tensor, other: Tensor) -> bool:
 
 
 def _column_and_row(one: Any, other: Any) -> bool:
-    return len(one) == len(other) + 1 and one[-1] == 1 and tuple(one[:-1]) == tuple(other) and other[0] > 1
+    return len(one) == len(other) + 1 > 1 and one[-1] == 1 and tuple(one[:-1]) == tuple(other) and other[0] > 1
 
 
 def uses_targets(lab: Lab) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["joined", "leaves", "mapped", "row_count", "rows_of", "to_device"]
+__all__ = ["edges", "joined", "leaves", "mapped", "row_count", "rows_of", "to_device"]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -43,6 +43,18 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def row_count(value: Any) -> int:
     """B: the length of the first tensor that has one; 0 where there is none."""
     return next((len(tensor) for _, tensor in leaves(value) if tensor.dim() > 0), 0)
+
+
+def edges(inputs: Any) -> list[tuple[str, Tensor]]:
+    """Tables (2, E) of numbers of rows: what leads from one row of a graph to another.
+
+    >>> [name for name, _ in edges((torch.ones(3, 4), torch.tensor([[0, 1], [1, 2]])))]
+    ['1']
+    """
+    count = row_count(inputs)
+    tables = [(name, t) for name, t in leaves(inputs) if t.dim() == 2 and len(t) == 2 != count and t.numel()]
+    whole = [(name, t) for name, t in tables if not t.is_floating_point() and t.dtype != torch.bool]
+    return [(name, t) for name, t in whole if t.amin() >= 0 and 1 < t.amax() < count]
 
 
 def rows_of(value: Any, rows: Tensor | slice) -> Any:

@@ -264,9 +264,9 @@ def _module_state(model: nn.Module) -> Callable[[], None]:
         with torch.no_grad():
             for module, held in buffers:
                 module._buffers.update(held)
-            for tensor, value in zip(tensors, values, strict=True):
-                tensor.copy_(value)
-            for tensor, value in zip(loose, loose_values, strict=True):
+            for tensor, value in zip([*tensors, *loose], [*values, *loose_values], strict=True):
+                if tensor.grad_fn is not None and not tensor._is_view():  # a buffer that was changed with a gradient
+                    tensor.detach_()
                 tensor.copy_(value)
         for parameter, grad, requires in grads:
             parameter.grad = grad

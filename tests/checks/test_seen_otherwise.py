@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from snowball.checks import augment, dependence, detached, labels, leak, metric, mismatch, rows
+from snowball.checks import augment, curve, dependence, detached, labels, layers, leak, metric, mismatch, rows
+from snowball.checks.lab import Lab
+from snowball.checks.program import Program
 
 from .programs import TRAIN, VAL, X, Y, errors, found, loader, mlp, program
 
@@ -216,3 +218,94 @@ def test_rare_classes_that_controls_miss_are_not_wrong_labels() -> None:
     model = nn.Linear(60, 4)
     parts = {"train": loader(x[TRAIN], y[TRAIN])}
     assert "label-noise" not in errors(labels.relation, program(model, **parts))
+
+
+@pytest.mark.parametrize("each", ["batch", "epoch"])
+def test_a_cycle_laid_out_in_batches_is_stepped_after_each(each: str) -> None:
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=8 * 12)
+    parts = {"optimizer": optimizer, "scheduler": schedule, "scheduler_step": each, "epochs": 8}
+    assert errors(curve.schedule, program(model, **parts)) == (["schedule"] if each == "epoch" else [])
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.Adam])
+def test_the_usual_decay_is_a_penalty_in_adam(kind: type[torch.optim.Optimizer]) -> None:
+    """Targets whose loss is small: so are its gradients, which the penalty outgrows."""
+    model = mlp()
+    parts = {
+        "loss": lambda outputs, y: 0.15 * F.cross_entropy(outputs, y),
+        "optimizer": kind(model.parameters(), lr=5e-3, weight_decay=1e-2),  # type: ignore[call-arg]
+        "epochs": 12,
+    }
+    found_ones = errors(curve.weight_decay, program(model, **parts))
+    assert found_ones == ([] if kind is torch.optim.AdamW else ["weight-decay-too-high"])
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_linear_maps_beside_one_another_are_meant(stacked: bool) -> None:
+    """A trend and the rest, each by a linear map of its own; and the same two maps, one behind the other."""
+
+    class Forecaster(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trend, self.rest = nn.Linear(64, 64), nn.Linear(64, 64)
+
+        def forward(self, past: Tensor) -> Tensor:
+            smooth = F.avg_pool1d(past[:, None], 5, 1, 2)[:, 0]
+            return self.rest(self.trend(smooth) * 1) if stacked else self.trend(smooth) + self.rest(past - smooth)
+
+    torch.manual_seed(0)
+    parts = {"loss": F.mse_loss, "train": loader(X[TRAIN], X[TRAIN].roll(1, 1)), "val": loader(X[VAL], X[VAL])}
+    assert errors(layers.nonlinearity, program(Forecaster(), **parts)) == (["no-nonlinearity"] if stacked else [])
+
+
+class Papers(nn.Module):
+    """Each row's words, and the mean of its neighbours', which is thrown away where told."""
+
+    def __init__(self, thrown_away: bool) -> None:
+        super().__init__()
+        self.thrown_away = thrown_away
+        self.own, self.around = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, words: Tensor, edges: Tensor) -> Tensor:
+        total = torch.zeros_like(words)
+        moved = total.index_add(0, edges[1], words[edges[0]])
+        out: Tensor = self.own(words) + self.around(total if self.thrown_away else moved / 5)
+        return out
+
+
+@pytest.mark.parametrize("thrown_away", [False, True])
+def test_edges_of_a_graph_lead_somewhere(thrown_away: bool) -> None:
+    """Graphs of 100 rows: they come whole, and that rows hear of one another is no mixing of a batch."""
+    torch.manual_seed(0)
+    graphs = [((X[k : k + 100], torch.randint(0, 100, (2, 500))), Y[k : k + 100]) for k in range(0, 600, 100)]
+    parts = program(Papers(thrown_away), train=graphs, val=graphs[:2])
+    assert errors(dependence.input_ignored, parts) == (["input-ignored"] if thrown_away else [])
+    assert errors(dependence.batch_mixing, parts) == []
+
+
+def test_a_program_is_left_without_the_graph_that_a_buffer_took_up() -> None:
+    class Codes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mlp()
+            self.register_buffer("mean", torch.zeros(10))
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.inner(x)
+            self.mean.lerp_(out.mean(0), 0.1)
+            return out
+
+    lab = Lab(Program.of(program(Codes())))
+    with lab.program.kept():
+        lab.outputs(lab.batch[0], training=True, grad=True)
+    assert lab.program.model.mean.grad_fn is None and not lab.program.model.mean.any()  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e-5])
+def test_a_short_training_at_adams_usual_rate_is_warned_of(rate: float) -> None:
+    model = mlp()
+    parts = {"optimizer": torch.optim.Adam(model.parameters(), rate), "epochs": 4 if rate == 1e-3 else 12}
+    severities = [severity for name, severity in found(curve.learning_rate, program(model, **parts))]
+    assert severities == (["warning"] if rate == 1e-3 else ["error"])
