@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import signal
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,11 +208,17 @@ def test_a_pickle_that_would_run_something_is_refused(home: Path, monkeypatch: p
     Path("plain.pt").write_bytes(pickle.dumps(Harm()))
     Path("noise.pt").write_bytes(b"PK\x03\x04" + bytes(range(256)))
     torch.save({"epoch": 3}, "empty.pt")
+    torch.save({"a": torch.zeros(1).expand(1000, 1000)}, "wide.pt")
+    with zipfile.ZipFile("wide.pt") as stored, zipfile.ZipFile("bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for entry in stored.namelist():
+            bomb.writestr(entry, stored.read(entry))
     for name, said in (
         ("harm.pt", "plain tensors .* GLOBAL"),
         ("plain.pt", "plain tensors"),
         ("noise.pt", "plain tensors"),
         ("empty.pt", "no tensors in it; it holds epoch"),
+        ("wide.pt", "claim 4,000,000 bytes, and the file has 1,"),
+        ("bomb.pt", "entries are compressed"),
     ):
         with pytest.raises(BadInput, match=said) as refused:  # a process of its own begins in 3 s
             read_torch_file(Path(name)) if name == "harm.pt" else torch_file.write(Path(name), Path("out"))
