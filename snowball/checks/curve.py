@@ -97,7 +97,7 @@ def _planned(lab: Lab) -> list[float]:
     if program.epochs is None or program.optimizer is None or not hasattr(program.train, "__len__"):
         return []
     with program.kept(seed=0), suppress(ValueError, TypeError):  # one that waits for a plateau is told the loss
-        for _ in range(program.epochs * (len(program.train) if each else 1)):  # type: ignore[arg-type]
+        for _ in range(program.epochs * (len(program.train) if each else 1)):  # type: ignore[arg-type]  # seen above
             rates.append(max(float(group["lr"]) for group in program.optimizer.param_groups))
             program.scheduler.step()
     return rates

@@ -112,9 +112,8 @@ def batch_mixing(lab: Lab) -> Iterator[Finding]:
     if count < 3 or is_random(lab) or lab.compares_rows or edges(inputs):  # rows of a graph hear of one another
         return
     row = count // 2
-    others = torch.full((count,), row - 1, device=lab.program.device)
-    others[row] = row
-    others[row + 1 :] = row - 1 if count < 8 else row + 1  # rows that are sorted by length stay so
+    behind = row - 1 if count < 8 else row + 1  # rows that are sorted by length stay so
+    others = torch.tensor([row - 1] * row + [row] + [behind] * (count - row - 1), device=lab.program.device)
     with lab.program.kept(seed=0):
         before, after = eval_outputs(lab, inputs), eval_outputs(lab, rows_of(inputs, others))
         try:

@@ -47,10 +47,10 @@ def nonlinearity(lab: Lab) -> Iterator[Finding]:
                     size = max(float(weight.abs().mean()), 0.1 / weight.numel() ** 0.25)
                     weight.add_(torch.randn_like(weight) * size)
         standard = standardiser(lab.train.inputs)(inputs)  # where inputs are tiny, no bend is in reach
-        stretched, other = mapped(standard, lambda t: 3 * t), rows_of(standard, roll)
-        one, two = eval_outputs(lab, stretched), eval_outputs(lab, mapped(other, lambda t: 3 * t))
-        mixed = eval_outputs(lab, _mix(stretched, mapped(other, lambda t: 3 * t), 0.3))
-        beside = _beside_one_another(lab, layers, stretched, mapped(other, lambda t: 3 * t))
+        stretched, other = (mapped(t, lambda t: 3 * t) for t in (standard, rows_of(standard, roll)))
+        one, two = eval_outputs(lab, stretched), eval_outputs(lab, other)
+        mixed = eval_outputs(lab, _mix(stretched, other, 0.3))
+        beside = _beside_one_another(lab, layers, stretched, other)
     if beside:  # a sum of linear maps, such as one of a trend and one of the rest, is meant to be linear
         return
     for first, second, between in zip(one, two, mixed, strict=True):
@@ -74,7 +74,7 @@ def _beside_one_another(lab: Lab, layers: Sequence[nn.Module], one: Any, two: An
     for scale in (1.0, 2.0, 1.5):  # each of the last
         with torch.no_grad():
             for layer in layers:
-                layer.weight.mul_(scale)  # type: ignore[operator]
+                layer.weight.mul_(scale)  # type: ignore[operator]  # each has one, which nn.Module does not tell
         pairs = zip(eval_outputs(lab, one), eval_outputs(lab, two), strict=True)
         apart.append(torch.cat([(first - second).flatten() for first, second in pairs]))
     bend = apart[2] - 2 * apart[1] + apart[0]  # at 1, 2 and 3 times

@@ -18,7 +18,8 @@ from .lab import Lab
 from .loss import given_batch, loss_of
 from .nested import leaves, mapped
 from .sample import Sample
-from .split import Rows, in_order, rows_table
+from .split import in_order, rows_table
+from .telling import by_itself, by_value, correlations, left_over, linear, most_telling
 
 __all__ = ["target_leak"]
 
@@ -191,11 +192,9 @@ def _by_itself(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     table = _columns(lab)
     if table is None or lab.answer.form == "unknown":
         return
-    if (
-        numbers and lab.answer.labels.dim() > 1 and lab.answer.labels.shape[1] > 1
-    ):  # a speed is an input, and what moves a place
+    if numbers and lab.answer.labels[:1].numel() > 1:  # a speed is an input, and what moves a place
         return
-    alone = np.array([_alone(table[:, j], y, numbers) for j in range(table.shape[1])])
+    alone = np.array([by_itself(table[:, j], y, numbers) for j in range(table.shape[1])])
     best = int(alone.argmax())
     order = np.sort(alone)
     second = float(order[-2])
@@ -231,8 +230,8 @@ def _in_one_place(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         if table is None or not wide or not 8 <= table.shape[1] <= 50_000 or len(classes) > 50:
             continue
         alone = np.zeros(table.shape[1])
-        for column in _telling(table, y, classes):
-            alone[column] = _by_value(table[:, column], y)
+        for column in most_telling(table, y, classes):
+            alone[column] = by_value(table[:, column], y)
         found = np.flatnonzero(alone > 0.97)
         if not 0 < len(found) <= 0.1 * table.shape[1]:
             continue
@@ -248,26 +247,6 @@ def _in_one_place(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
             return
 
 
-def _telling(table: np.ndarray, y: np.ndarray, classes: np.ndarray, most: int = 40) -> np.ndarray:
-    """The columns that vary least within classes, as a share of how they vary in all."""
-    total = np.maximum(table.var(0), 1e-12)
-    within = sum(table[y == label].var(0) * float((y == label).mean()) for label in classes)
-    share = np.where(table.var(0) > 1e-12, within / total, 1.0)
-    order = np.argsort(share)[:most]
-    return order[share[order] < 0.5]
-
-
-def _by_value(column: np.ndarray, y: np.ndarray) -> float:
-    """How well a column's value tells the class, learned from every other row; in bins where it has many values."""
-    values, codes = np.unique(column, return_inverse=True)
-    if len(values) > 64:
-        return _alone(column, y, False)
-    half = np.arange(len(y)) % 2 == 0
-    counts = np.zeros((len(values), int(y.max()) + 1))
-    np.add.at(counts, (codes[half], y[half]), 1)
-    return float((counts.argmax(1)[codes[~half]] == y[~half]).mean())
-
-
 def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     """A number among several that is the target itself, or a line of it."""
     for name, tensor in leaves(lab.train.inputs):
@@ -276,20 +255,12 @@ def _copied(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
         table = tensor.reshape(len(y), -1).double().numpy()
         if not 3 <= table.shape[1] <= 5000:
             continue
-        found = np.flatnonzero(np.abs(_linear(table, y)) > 0.99999)
+        found = np.flatnonzero(np.abs(linear(table, y)) > 0.99999)
         if 0 < len(found) <= 0.2 * table.shape[1] + 1:
             message = f"number {int(found[0])} of each row of the input is the target itself"
             evidence = {"input": name, "places": found[:10].tolist()}
             yield Finding("target-leak", "error", message, evidence, "leave out what is only known once the answer is")
             return
-
-
-def _linear(table: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(D,): Pearson's correlation of each feature with the answers; 0 where a feature does not vary."""
-    centred, wanted = table - table.mean(0), y - y.mean()
-    size = np.sqrt((centred**2).sum(0) * (wanted**2).sum())
-    related: np.ndarray = centred.T @ wanted / np.maximum(size, 1e-12)
-    return related
 
 
 def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
@@ -306,7 +277,7 @@ def _worked_out(lab: Lab, y: np.ndarray) -> Iterator[Finding]:
     wanted = (y - y.mean()) / y.std()
 
     def left(columns: list[int]) -> float:
-        return _left(scaled[:, columns], wanted)
+        return left_over(scaled[:, columns], wanted)
 
     columns = list(range(len(used)))
     if left(columns) > EXACT:
@@ -340,7 +311,7 @@ def _told_in_training_alone(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
         return
     if not train.numbers and not (set(np.unique(train.y)) == set(np.unique(held.y)) and len(np.unique(train.y)) == 2):
         return
-    (here, rows), (there, others) = _correlations(train), _correlations(held)
+    (here, rows), (there, others) = correlations(train), correlations(held)
     error = (1 / max(1.0, rows - 3) + 1 / max(1.0, others - 3)) ** 0.5
     fell = (np.arctanh(np.abs(here)) - np.arctanh(np.abs(there))) / error
     order = np.argsort(fell)
@@ -356,23 +327,6 @@ def _told_in_training_alone(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
         yield Finding("target-leak", "error", message, evidence, fix)
 
 
-def _correlations(rows: Rows) -> tuple[np.ndarray, float]:
-    """(D,): of each feature and the answers; 0 where a feature does not vary. And how many rows they rest on.
-
-    Of two classes as it would be if both were as often, from how far their means lie apart.
-    """
-    assert rows.x is not None and rows.y is not None
-    table, y = rows.x.astype(np.float64), rows.y
-    if rows.numbers:
-        found, count = _linear(table, y), float(len(y))
-    else:
-        one, two = table[y == y.max()], table[y != y.max()]
-        spread = np.sqrt((one.var(0) + two.var(0)) / 2)
-        apart = (one.mean(0) - two.mean(0)) / np.maximum(spread, 1e-9)
-        found, count = np.where(spread > 1e-9, apart / np.sqrt(apart**2 + 4), 0.0), 4 * len(one) * len(two) / len(y)
-    return np.clip(found, -0.999999, 0.999999), count
-
-
 def _of_later_answers(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
     """A feature that is, to the last digit, a sum of multiples of answers of its own row and later ones.
 
@@ -386,34 +340,14 @@ def _of_later_answers(lab: Lab, _: np.ndarray) -> Iterator[Finding]:
     around = np.stack([np.roll(y, -shift) for shift in range(-LAGS, LAGS + 1)], 1)[LAGS:-LAGS]
     around = np.column_stack([around, np.ones(len(around))])
     past = np.column_stack([around[:, :LAGS], around[:, -1]])
-    if _left(past, y[LAGS:-LAGS]) < EXACT * 1000:  # a series that its past tells exactly tells nothing here
+    if left_over(past, y[LAGS:-LAGS]) < EXACT * 1000:  # a series that its past tells exactly tells nothing here
         return
     for column in range(table.shape[1]):
         feature, before = table[LAGS:-LAGS, column], table[LAGS - 1 : -LAGS - 1, column]  # a running mean holds its own
         made, known = (np.column_stack([part, before]) for part in (around, past))
-        if feature.std() < 1e-9 or _left(made, feature) > EXACT * 1000 or _left(known, feature) < EXACT * 1000:
+        if feature.std() < 1e-9 or left_over(made, feature) > EXACT * 1000 or left_over(known, feature) < EXACT * 1000:
             continue
         message = f"feature {column} is a sum of multiples of the answer of its own row and of rows around it"
         fix = "make it of what is known before: shift, then take the mean"
         yield Finding("target-leak", "error", message, {"feature": column}, fix)
         return
-
-
-def _left(given: np.ndarray, wanted: np.ndarray) -> float:
-    """The share of variance that a plane leaves."""
-    fitted = given @ np.linalg.lstsq(given, wanted, rcond=None)[0]
-    return float(np.square(wanted - fitted).mean() / max(wanted.var(), 1e-12))
-
-
-def _alone(feature: np.ndarray, y: np.ndarray, numbers: bool) -> float:
-    """How well a feature answers by itself: R squared of a line or of 20 bins, or accuracy of bins, out of fold."""
-    if feature.std() < 1e-12:
-        return 0.0
-    half = np.arange(len(y)) % 2 == 0
-    edges = np.unique(np.quantile(feature[half], np.linspace(0, 1, 21)[1:-1]))
-    bins = np.searchsorted(edges, feature, side="right")
-    if numbers:
-        return float(np.corrcoef(feature, y)[0, 1] ** 2)
-    table = np.zeros((len(edges) + 1, int(y.max()) + 1))
-    np.add.at(table, (bins[half], y[half]), 1)
-    return float((table.argmax(1)[bins[~half]] == y[~half]).mean())

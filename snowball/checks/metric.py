@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import math
 import operator
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..finding import Finding
 from .answer import Answer
+from .averaging import averaged
 from .lab import Lab
 from .nested import joined, leaves, mapped, row_count, rows_of
-from .sample import Sample, row_keys
+from .sample import Sample
+from .stand_in import Places, StandIn, blended, less_sure, made_up
 
 __all__ = ["metric"]
 
@@ -29,67 +30,6 @@ SAME = 1e-4
 NOISE = 0.95  # of 1: networks that learned nothing are told from good ones by less than this leaves
 CHANNELS, RISE = 8, 0.03  # kinds of outputs that are lowered; of 1, what a better threshold gives at no cost of loss
 RARE = 0.8  # of what lies between all wrong and all right: a network that learned nothing looks as if it had
-
-
-def _as_they_are(inputs: Any) -> Any:
-    return inputs
-
-
-class Places(NamedTuple):
-    """Where rows of one content stand, by the content's key."""
-
-    rows: dict[int, list[int]]
-    positions: bool = False
-    """One answer a position, (B, T, C): as many as the rows of a batch are long."""
-    opened: Callable[[Any], Any] = _as_they_are
-    """From inputs as the metric has them to those that the keys are of."""
-
-    @classmethod
-    def of(cls, lab: Lab, sample: Sample, positions: bool = False) -> Places:
-        found: dict[int, list[int]] = {}
-        for row, key in enumerate(row_keys(sample.inputs)):
-            found.setdefault(key, []).append(row)
-        return cls(found, positions, lab.program.opened)
-
-    def answers_differ(self, answers: Tensor) -> float:
-        """The share of rows of one content with other answers, which a stand-in only tells apart by their order."""
-        each = answers.reshape(answers.shape[0], -1)
-        differ = sum(not torch.equal(each[rows[0]], each[row]) for rows in self.rows.values() for row in rows)
-        return differ / len(each)
-
-    def alike(self, right: Tensor) -> Tensor:
-        """(N,) bool: rows of one content are right or wrong together."""
-        same = right.clone()
-        for rows in self.rows.values():
-            same[rows] = right[rows[0]]
-        return same
-
-
-class _StandIn(nn.Module):
-    """Gives prepared outputs for rows known by their content, those of one content in their order again and again."""
-
-    def __init__(self, table: Places, outputs: Any) -> None:
-        super().__init__()
-        self.table, self.prepared = table, outputs
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.strange = self.asked = 0
-        self.met: Counter[int] = Counter()
-
-    def _place(self, key: int) -> int:
-        places = self.table.rows.get(key)
-        if places is None:
-            self.strange += 1
-            return 0
-        self.met[key] += 1
-        return places[(self.met[key] - 1) % len(places)]
-
-    def forward(self, *given: Any, **named: Any) -> Any:
-        inputs = self.table.opened(named or (given[0] if len(given) == 1 else given))
-        lengths = [t.shape[1] for _, t in leaves(inputs) if t.dim() > 1]
-        index = torch.tensor([self._place(key) for key in row_keys(inputs)])
-        self.asked += len(index)
-        rows = rows_of(self.prepared, index)
-        return mapped(rows, lambda t: t[:, : lengths[0]]) if self.table.positions and lengths else rows
 
 
 def metric(lab: Lab) -> Iterator[Finding]:
@@ -119,7 +59,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
     table = Places.of(lab, val)
     if table.answers_differ(answer.labels.reshape(len(val), -1)) > 0.02:
         return
-    perfect, wrong = _made(answer, outputs, 0), _made(answer, outputs, 1)
+    perfect, wrong = made_up(answer, outputs, 0), made_up(answer, outputs, 1)
     if not _loss_agrees(lab, perfect, wrong):
         return
     values = {}
@@ -128,8 +68,8 @@ def metric(lab: Lab) -> Iterator[Finding]:
         ("all_wrong", torch.zeros(len(val), dtype=torch.bool)),
         ("every_other", table.alike(torch.arange(len(val)) % 2 == 0)),
     ):
-        prepared = _blend(perfect, wrong, right)
-        stand_in = _StandIn(table, prepared)
+        prepared = blended(perfect, wrong, right)
+        stand_in = StandIn(table, prepared)
         try:
             with program.kept(seed=0):
                 values[name] = float(program.evaluate(stand_in, program.val))
@@ -142,7 +82,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
     yield from _quantities(lab, answer, table, perfect, values)
     yield from _ranked(answer, values)
     yield from _unsure_left_out(lab, answer, table, perfect, wrong, values)
-    yield from _averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
+    yield from averaged(lab, table, perfect, wrong, abs(values["all_right"] - values["all_wrong"]))
 
 
 def _of_noise(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
@@ -154,7 +94,7 @@ def _of_noise(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
     random = torch.Generator().manual_seed(0)
     drawn = mapped(outputs, lambda t: torch.randn(t.shape, generator=random))
     noise = mapped(drawn, lambda t: F.normalize(t.flatten(1)).reshape(t.shape) if t.dim() > 1 else t)
-    stand_in = _StandIn(Places.of(lab, val), noise)
+    stand_in = StandIn(Places.of(lab, val), noise)
     try:
         with program.kept(seed=0):
             value = float(program.evaluate(stand_in, program.val))
@@ -187,7 +127,7 @@ def _better_for_worse(lab: Lab) -> Iterator[Finding]:
 
     def judged(made: Any) -> tuple[float, float]:
         """What the metric and the loss say of prepared outputs; NaN where the metric looks elsewhere."""
-        stand_in = _StandIn(table, made)
+        stand_in = StandIn(table, made)
         with program.kept(seed=0), torch.no_grad():
             score = float(program.evaluate(stand_in, program.val))  # type: ignore[misc] # as above
             parts = [rows_of(made, slice(end - size, end)) for size, end in zip(sizes, accumulate(sizes), strict=True)]
@@ -228,7 +168,7 @@ def _says_no(lab: Lab, table: Places, perfect: Any, wrong: Any, values: dict[str
     program, best, worst = lab.program, values["all_right"], values["all_wrong"]
     assert program.evaluate is not None
     others = iter([t for _, t in leaves(wrong)])
-    stand_in = _StandIn(table, mapped(perfect, lambda t: torch.minimum(t, next(others))))
+    stand_in = StandIn(table, mapped(perfect, lambda t: torch.minimum(t, next(others))))
     with program.kept(seed=0):
         value = float(program.evaluate(stand_in, program.val))
     if best > worst and value > worst + RARE * (best - worst):
@@ -250,7 +190,7 @@ def _best_hidden(lab: Lab, outputs: Tensor, grades: Tensor) -> Iterator[Finding]
     hidden = torch.where(grades == grades.max(1, keepdim=True).values, grades.min() - 1, grades)
     values = []
     for scores in (grades, hidden):
-        stand_in = _StandIn(table, scores)
+        stand_in = StandIn(table, scores)
         try:
             with program.kept(seed=0):
                 values.append(float(program.evaluate(stand_in, program.val)))
@@ -295,7 +235,7 @@ def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
         wanted = torch.where(targets >= 0, (targets + shift) % classes, 0)
         hot = 10.0 * F.one_hot(wanted, classes).to(scores)
         made.append(hot if last else hot.movedim(-1, 1))
-        stand_in = _StandIn(table, made[-1])
+        stand_in = StandIn(table, made[-1])
         try:
             with program.kept(seed=0):
                 values.append(float(program.evaluate(stand_in, program.val)))
@@ -308,33 +248,7 @@ def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:
         message = f"the metric gives {wrong:.4g} to answers that are all wrong: places without an answer count as right"
         evidence = {"all_right": right, "all_wrong": wrong}
         yield Finding("metric-wrong", "error", message, evidence, "leave padding out of both counts")
-    yield from _averaged(lab, table, made[0], made[1], abs(right - wrong))
-
-
-def _made(answer: Answer, outputs: Any, shift: int) -> Any:
-    """Outputs that answer each row right, or by another answer that is wrong."""
-    scores = dict(leaves(outputs))[answer.path]
-    if answer.form == "classes":
-        wanted = (answer.labels + shift) % scores.shape[1]
-        made = 10.0 * F.one_hot(wanted, scores.shape[1]).to(scores)
-        if bool((scores.exp().sum(1) - 1).abs().max() < 1e-3):
-            made = made.log_softmax(1)
-        elif bool((scores >= 0).all()) and bool((scores.sum(1) - 1).abs().max() < 1e-3):
-            made = made.softmax(1)
-    elif answer.form in ("binary", "multilabel"):
-        yes = (answer.labels - shift).abs()
-        made = yes.reshape(scores.shape).to(scores)
-        if not bool(((scores >= 0) & (scores <= 1)).all()):
-            made = 20.0 * made - 10.0
-    else:
-        spread = answer.labels.std(0).clamp(min=1e-6)
-        made = (answer.labels + shift * 3 * spread).reshape(scores.shape).to(scores)
-    return mapped(outputs, lambda t: made)
-
-
-def _blend(one: Any, two: Any, right: Tensor) -> Any:
-    other = iter([t for _, t in leaves(two)])
-    return mapped(one, lambda t: torch.where(right.reshape(-1, *[1] * (t.dim() - 1)).to(t.device), t, next(other)))
+    yield from averaged(lab, table, made[0], made[1], abs(right - wrong))
 
 
 def _quantities(lab: Lab, answer: Answer, table: Places, perfect: Any, values: dict[str, float]) -> Iterator[Finding]:
@@ -346,7 +260,7 @@ def _quantities(lab: Lab, answer: Answer, table: Places, perfect: Any, values: d
     classes = val.targets.unique()
     if not 3 <= len(classes) <= 50 or not 0 < values["all_right"] <= 1 + SAME:
         return
-    near = _StandIn(table, mapped(perfect, lambda t: t + 1))
+    near = StandIn(table, mapped(perfect, lambda t: t + 1))
     with lab.program.kept(seed=0):
         beside = float(lab.program.evaluate(near, lab.program.val))
     own = lab.own.metric
@@ -408,8 +322,8 @@ def _unsure_left_out(
     if answer.form == "numbers" or not is_share:
         return
     for sure in (0.05, 0.3):
-        unsure = mapped(wrong, partial(_less_sure, form=answer.form, sure=sure))
-        stand_in = _StandIn(table, _blend(perfect, unsure, every_other))
+        unsure = mapped(wrong, partial(less_sure, form=answer.form, sure=sure))
+        stand_in = StandIn(table, blended(perfect, unsure, every_other))
         with program.kept(seed=0):
             value = float(program.evaluate(stand_in, program.val))
         # with another threshold than a half some unsure answers are right, with none left out all that count are
@@ -417,87 +331,3 @@ def _unsure_left_out(
             message = f"half of the answers are wrong but unsure, and the metric says {value:.2f}: those are left out"
             yield Finding("dropped-rows", "error", message, {"metric": value, "expected": expected}, "count every row")
             return
-
-
-def _less_sure(made: Tensor, form: str, sure: float) -> Tensor:
-    """The same decisions with scores that lie near one another."""
-    if form == "binary":
-        inside = bool(((made >= 0) & (made <= 1)).all())
-        return 0.5 + (made - 0.5) * sure if inside else made * sure * 0.1
-    if bool((made >= 0).all()) and bool((made.sum(1) - 1).abs().max() < 1e-3):
-        return made * sure + (1 - sure) / made.shape[1]
-    if bool((made.exp().sum(1) - 1).abs().max() < 1e-3):
-        return (made.exp() * sure + (1 - sure) / made.shape[1]).log()
-    return made * sure * 0.3
-
-
-def _averaged(lab: Lab, table: Places, perfect: Any, wrong: Any, span: float) -> Iterator[Finding]:
-    """The same rows and answers in batches of other sizes must score the same; `span`: what all right scores more than
-    all wrong."""
-    program, val = lab.program, lab.every_val
-    assert val is not None and program.evaluate is not None
-    count = len(val)
-    if count < 8:
-        return
-    random = torch.Generator().manual_seed(0)
-    last = val.sizes[-1]
-    patterns = [
-        torch.rand(count, generator=random) < 0.7,
-        torch.arange(count) >= count - last,
-        torch.arange(count) < count // 2,
-    ]
-    for right in (table.alike(pattern) for pattern in patterns):
-        stand_in = _StandIn(table, _blend(perfect, wrong, right))
-        if _of_other_lengths(val):  # in one batch short rows would have places that the metric need not know of
-            half = len(val.batches) // 2
-            whole, uneven = _quartered(val, slice(0, half)), _quartered(val, slice(half, None))
-        else:
-            whole = _rebatched(val, (count,))
-            uneven = _rebatched(val, (count // 2, count // 4, count - count // 2 - count // 4))
-        try:
-            with program.kept(seed=0):
-                one = float(program.evaluate(stand_in, program.val))
-                two = float(program.evaluate(stand_in, whole))
-                three = float(program.evaluate(stand_in, uneven))
-        except Exception:  # a metric that asks more of a loader than batches cannot be tested so
-            return
-        if stand_in.strange or not all(map(math.isfinite, (one, two, three))):
-            return
-        if max(abs(one - two), abs(two - three)) > 1e-3 * max(span, 1e-9):
-            evidence = {"as_it_is": one, "in_other_batches": two, "in_uneven_batches": three}
-            message = (
-                f"the same answers score {one:.4g} in the program's batches, {two:.4g} in others: means are averaged"
-            )
-            yield Finding(
-                "metric-averaging",
-                "error",
-                message,
-                evidence,
-                "add up what is counted over all batches, then divide once",
-            )
-            return
-
-
-def _rebatched(sample: Sample, sizes: tuple[int, ...]) -> list[tuple[Any, Any]]:
-    found, begin = [], 0
-    for size in sizes:
-        rows = slice(begin, begin + size)
-        found.append((rows_of(sample.inputs, rows), rows_of(sample.targets, rows)))
-        begin += size
-    return found
-
-
-def _of_other_lengths(sample: Sample) -> bool:
-    """Whether batches hold rows of one length each, and not all of the same."""
-    return len({tuple(tuple(t.shape[1:]) for _, t in leaves(inputs)) for inputs, _ in sample.batches}) > 1
-
-
-def _quartered(sample: Sample, those: slice) -> list[tuple[Any, Any]]:
-    """The batches as they are, but for those, of which each is cut into four."""
-    cut = set(range(len(sample.batches))[those])
-    found = []
-    for number, ((inputs, targets), size) in enumerate(zip(sample.batches, sample.sizes, strict=True)):
-        step = max(1, size // 4) if number in cut else size
-        for rows in (slice(begin, min(begin + step, size)) for begin in range(0, size, step)):
-            found.append((rows_of(inputs, rows), rows_of(targets, rows)))
-    return found
