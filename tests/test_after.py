@@ -79,8 +79,8 @@ def test_dark_pictures_and_a_class_that_do_worse_are_named() -> None:
     data = prepared()
     rows = data.splits["test"].tolist()
     assert {one.name for one in slices_of(data.task, data.encoded, rows)} >= {"label is 8"}
-    labels = [data.encoded.facts["label"][row]["label"] for row in rows]  # type: ignore[index]
-    dark = [data.encoded.facts["image"][row]["brightness"] < 69 for row in rows]  # type: ignore[index]
+    labels = [data.encoded.facts["label"][row]["label"] for row in rows]
+    dark = [data.encoded.facts["image"][row]["brightness"] < 69 for row in rows]
 
     def judged(wrong: list[bool]) -> tuple[list[Any], list[Any]]:
         predictions = [

@@ -43,14 +43,14 @@ def test_a_task_that_breaks_its_word_is_caught() -> None:
     """Three planted faults: a loss that is a sum, a measure that is not additive, an encoding that is not stable."""
     base = tasks()["image-classification"]
 
-    class Broken(base):  # type: ignore[valid-type,misc]
-        def loss(self, outputs, batch):  # type: ignore[no-untyped-def]
+    class Broken(base):
+        def loss(self, outputs, batch):
             return super().loss(outputs, batch) * len(batch)
 
-        def measure(self, outputs, batch):  # type: ignore[no-untyped-def]
+        def measure(self, outputs, batch):
             return {name: (value + 1, count) for name, (value, count) in super().measure(outputs, batch).items()}
 
-        def encode_given(self, given):  # type: ignore[no-untyped-def]
+        def encode_given(self, given):
             import torch
 
             return {name: tensor + torch.randint(0, 9, ()) for name, tensor in super().encode_given(given).items()}

@@ -128,7 +128,7 @@ class Chain:
 def draw(model: Chain, num: int = 30, prompt: tuple[int, ...] = (5, 6), **keys: float) -> list[int]:
     values = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0, **keys}
     empty = torch.zeros(1, 0, dtype=torch.int64)
-    return list(sample(model, torch.tensor(prompt), empty, context=model.context, num=num, **values))  # type: ignore[arg-type]
+    return list(sample(model, torch.tensor(prompt), empty, context=model.context, num=num, **values))
 
 
 def test_temperature_0_takes_the_likeliest() -> None:

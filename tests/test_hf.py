@@ -81,7 +81,7 @@ def test_a_classifier_is_tuned_and_reopened_without_its_source(tmp_path: Path, d
     again = snowball.Run(tmp_path / "run")
     (answer,) = again.predict("the food was good")
     assert answer["label"] in ("up", "down")
-    assert again.model().network.config.model_type == kind  # type: ignore[union-attr]
+    assert again.model().network.config.model_type == kind
     kind_of_text = again.task().kinds["text"]
     assert len(kind_of_text.encode("the food was good a film")) == 6  # not truncated at 3
     alone, batch = again.predict("a film"), again.predict("a film", "the food was good a film the food was bad")

@@ -198,7 +198,7 @@ def test_squeezenet_recognises_photographs(snowball: Any, shared: Callable[[str]
     snowball("import", *files, *keys, "-o", "run")
     rows = list(csv.DictReader((sample / "labels.csv").read_text().splitlines()))[::5]
     with tarfile.open(sample / "images.tar") as archive:
-        pictures = [archive.extractfile(f"images/{row['file']}").read() for row in rows]  # type: ignore[union-attr]
+        pictures = [archive.extractfile(f"images/{row['file']}").read() for row in rows]
     answers = Run("run").predict(*pictures)
     right = [row["wordnet_id"] for row in rows]
     first = sum(answer["label"].startswith(name) for answer, name in zip(answers, right, strict=True))

@@ -82,7 +82,7 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
 def test_state_comes_back_bit_for_bit_in_the_parameters_own_layout(name: str) -> None:
     """Files hold contiguous tensors; a fused kernel would pair them wrongly with channels-last weights."""
-    section = OptimSection(name=name, lr=0.01, weight_decay=0.01)  # type: ignore[arg-type]
+    section = OptimSection(name=name, lr=0.01, weight_decay=0.01)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(16, 4), nn.Linear(4, 2))
     model = model.to(memory_format=torch.channels_last)

@@ -58,7 +58,7 @@ def test_tracks_become_futures(snowball: Any, tmp_path: Path) -> None:
     assert done["metrics"]["min_ade"] < rows[2][1] < rows[1][1]
     report = Path("run", "report.html").read_text(encoding="utf-8")
     assert "constant velocity" in report and "data:image/png" in report
-    new = [(frame, f"a{agent}", 1e6 + x, y) for frame, agent, x, y in walk(2, 12, 99)]  # type: ignore[misc]
+    new = [(frame, f"a{agent}", 1e6 + x, y) for frame, agent, x, y in walk(2, 12, 99)]
     late = [(10 * frame, "late", 1e6 + frame, 3.0) for frame in (11, 12)]
     write_lines(tmp_path / "new.txt", [*new, *late])
     write_csv(tmp_path / "new.csv", {"s": [*new, *late]})
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_named_and_nothing_is_lost(snowball: Any, tmp_path: Pat
     good = [list(line) for line in scenes["s3"]]
     bad = [list(line) for line in good]
     bad[5][2], bad[6][3], bad[7][2], bad[8][0] = "nan", "far", "inf", 75  # frame 75 lies between 70 and 80
-    bad[30][2] = float(bad[30][2]) + 50  # type: ignore[arg-type]  # there and back: two jumps
+    bad[30][2] = float(bad[30][2]) + 50  # there and back: two jumps
     twice = [10 * 2, 1, 5.0, 5.0]  # agent 1 is elsewhere in frame 20
     lone = [100, "once", 1.0, 1.0]
     lines = [*bad[:20], *bad[23:], twice, good[10], lone]  # three frames of agent 1 are missing

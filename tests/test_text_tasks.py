@@ -128,7 +128,7 @@ def test_characters_of_many_bytes_are_never_broken(tokens: str) -> None:
         assert "".join(pieces) == said
         assert all("\ufffd" not in piece and piece for piece in pieces)
     broken = language(tokens, tokens=num - 1)
-    network = Dictating(broken.kinds["text"].encode(said).tolist(), broken.kinds["text"].num_outputs)  # type: ignore[attr-defined]
+    network = Dictating(broken.kinds["text"].encode(said).tolist(), broken.kinds["text"].num_outputs)
     assert said.startswith("".join(broken.stream(network, {"text": "a"})))
 
 

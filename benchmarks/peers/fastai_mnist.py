@@ -18,7 +18,7 @@ from torch import nn
 from torch_common import simple_cnn, tensor_loader
 
 
-class Clock(Callback):  # type: ignore[misc]
+class Clock(Callback):
     """Training and validation time, and validation accuracy, of each epoch."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ DEFAULTS = {
 JIT: dict[str, str | bool] = {"auto": "auto", "on": True, "off": False}
 
 
-class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+class Clock(keras.callbacks.Callback):
     """Training and validation time of each epoch. No per-batch hook, so that fit is not slowed down."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from torch_common import simple_cnn, tensor_loader
 Batch = tuple[Tensor, Tensor]
 
 
-class Classifier(lightning.LightningModule):  # type: ignore[misc]
+class Classifier(lightning.LightningModule):
     """simple_cnn with cross-entropy and fused Adam."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Classifier(lightning.LightningModule):  # type: ignore[misc]
         return torch.optim.Adam(self.parameters(), lr=1e-3, fused=True)
 
 
-class Clock(lightning.Callback):  # type: ignore[misc]
+class Clock(lightning.Callback):
     """Training and validation time, and validation accuracy, of each epoch."""
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ import platform
 import resource
 import struct
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,12 +85,10 @@ def peak_rss_mb() -> float:
 
     Linux's VmHWM is preferred: ru_maxrss of a started program can also count what its parent held when starting it.
     """
-    try:
+    with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
-    except OSError:
-        pass
     unit = 1024**2 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 

@@ -96,7 +96,7 @@ def test_paths_are_turned_with_what_lies_ahead(turned: str) -> None:
 def test_a_decay_that_becomes_part_of_an_adaptive_step(kind: type[torch.optim.Optimizer]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    optimizer = kind(model.parameters(), lr=3e-3, weight_decay=0.08)  # type: ignore[call-arg]
+    optimizer = kind(model.parameters(), lr=3e-3, weight_decay=0.08)
     parts = {"loss": F.cross_entropy, "train": loader(X[TRAIN], Y[TRAIN]), "val": loader(X[VAL], Y[VAL])}
     found = errors(curve.weight_decay, program(model, optimizer=optimizer, epochs=12, **parts))
     assert found == (["weight-decay-too-high"] if kind is torch.optim.Adam else [])

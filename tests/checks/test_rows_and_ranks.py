@@ -256,8 +256,8 @@ def flat_texts(shuffled: bool) -> dict[str, Any]:
     train_kinds = kinds[TRAIN][torch.randperm(600)] if shuffled else kinds[TRAIN]
     return program(
         model,
-        train=DataLoader(list(zip(texts[TRAIN], train_kinds, strict=True)), 50, collate_fn=collate),  # type: ignore[arg-type]
-        val=DataLoader(list(zip(texts[VAL], kinds[VAL], strict=True)), 64, collate_fn=collate),  # type: ignore[arg-type]
+        train=DataLoader(list(zip(texts[TRAIN], train_kinds, strict=True)), 50, collate_fn=collate),
+        val=DataLoader(list(zip(texts[VAL], kinds[VAL], strict=True)), 64, collate_fn=collate),
         optimizer=torch.optim.Adam(model.parameters(), 2e-2),
         evaluate=lambda model, batches: float(
             torch.cat([(model(*inputs).argmax(1) == y).float() for inputs, y in batches]).mean()

@@ -235,7 +235,7 @@ def test_the_usual_decay_is_a_penalty_in_adam(kind: type[torch.optim.Optimizer])
     model = mlp()
     parts = {
         "loss": lambda outputs, y: 0.15 * F.cross_entropy(outputs, y),
-        "optimizer": kind(model.parameters(), lr=5e-3, weight_decay=1e-2),  # type: ignore[call-arg]
+        "optimizer": kind(model.parameters(), lr=5e-3, weight_decay=1e-2),
         "epochs": 12,
     }
     found_ones = errors(curve.weight_decay, program(model, **parts))
@@ -300,7 +300,7 @@ def test_a_program_is_left_without_the_graph_that_a_buffer_took_up() -> None:
     lab = Lab(Program.of(program(Codes())))
     with lab.program.kept():
         lab.outputs(lab.batch[0], training=True, grad=True)
-    assert lab.program.model.mean.grad_fn is None and not lab.program.model.mean.any()  # type: ignore[union-attr, operator]
+    assert lab.program.model.mean.grad_fn is None and not lab.program.model.mean.any()
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-5])

@@ -137,7 +137,7 @@ def test_tags_that_are_averaged_batch_by_batch(by_batch: bool) -> None:
         return float(torch.stack([right.mean() for right in rights]).mean() if by_batch else torch.cat(rights).mean())
 
     model = Tagger()
-    loaders = [DataLoader(sentences, 8, shuffle=shuffle, collate_fn=collate) for shuffle in (True, False)]  # type: ignore[arg-type]
+    loaders = [DataLoader(sentences, 8, shuffle=shuffle, collate_fn=collate) for shuffle in (True, False)]
     parts = {
         "model": model,
         "loss": lambda outputs, tags: F.cross_entropy(outputs.flatten(0, 1), tags.flatten(), ignore_index=-100),

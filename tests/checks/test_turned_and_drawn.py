@@ -306,8 +306,8 @@ def test_a_closure_is_stepped_by_lbfgs() -> None:
 
 def test_outputs_that_begin_at_zero_are_no_sigmoid() -> None:
     model = mlp()
-    nn.init.zeros_(model[2].weight)  # type: ignore[arg-type]
-    nn.init.zeros_(model[2].bias)  # type: ignore[arg-type]
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
     assert not loss.ends_in_sigmoid(Lab(Program.of(program(model))), "")
     assert loss.ends_in_sigmoid(Lab(Program.of(program(nn.Sequential(mlp(), nn.Sigmoid())))), "")
 

@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_opened_is_named(
     def denied(path: object) -> object:
         if str(path).rstrip("/").endswith("dog"):
             raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)  # type: ignore[call-overload]
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", denied)
     message = refusal(tmp_path)

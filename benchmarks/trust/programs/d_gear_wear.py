@@ -22,7 +22,7 @@ def recordings(rows, seed):
     x = np.zeros((rows, 64))
     for row in range(rows):
         speed = rng.uniform(0.92, 1.08)
-        bump = lambda centre, width=1.2: np.exp(-(((line - centre * speed) / width) ** 2))  # noqa: B023, E731
+        bump = lambda centre, width=1.2: np.exp(-(((line - centre * speed) / width) ** 2))  # noqa: B023 (called before the loop goes on)
         x[row] = bump(8) + 0.8 * bump(32)
         if fault[row] == 1:
             x[row] += 0.7 * (bump(26) + bump(38))

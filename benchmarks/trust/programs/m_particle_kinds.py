@@ -18,10 +18,10 @@ def showers(rows, seed, shares=(0.45, 0.3, 0.15, 0.1), mistagged=0.0):
     """Two layers of cells (rows, 2, 10, 10) and the kind."""
     g = torch.Generator().manual_seed(seed)
     kind = torch.multinomial(torch.tensor(shares), rows, replacement=True, generator=g)
-    pick = lambda *values: torch.tensor(values)[kind].view(-1, 1, 1)  # noqa: E731
+    pick = lambda *values: torch.tensor(values)[kind].view(-1, 1, 1)
     ys, xs = torch.meshgrid(torch.arange(SIDE).float(), torch.arange(SIDE).float(), indexing="ij")
     centre = 2.5 + 4 * torch.rand(rows, 2, generator=g)
-    spread = lambda low, high: low + (high - low) * torch.rand(rows, 1, 1, generator=g)  # noqa: E731
+    spread = lambda low, high: low + (high - low) * torch.rand(rows, 1, 1, generator=g)
 
     def deposit(width):
         far = (xs - centre[:, 0].view(-1, 1, 1)) ** 2 + (ys - centre[:, 1].view(-1, 1, 1)) ** 2

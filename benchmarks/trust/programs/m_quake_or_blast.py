@@ -17,7 +17,7 @@ SAMPLES = 160
 def seismograms(rows, seed):
     """Counts (rows, 3, 160); quakes (1) have a strong shear wave after the first arrival, blasts (0) a strong first one."""
     g = torch.Generator().manual_seed(seed)
-    uniform = lambda low, high, *more: low + (high - low) * torch.rand(rows, *more, generator=g)  # noqa: E731
+    uniform = lambda low, high, *more: low + (high - low) * torch.rand(rows, *more, generator=g)
     y = (torch.rand(rows, generator=g) < 0.5).long()
     t = torch.arange(SAMPLES).float()
     first, gap = uniform(10, 30, 1, 1), uniform(35, 70, 1, 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -153,10 +154,8 @@ def _value(token: _Token, tokens: Iterator[_Token], source: str) -> Value:
     digits = token.text.rstrip("fF") if "x" not in token.text.lower() else token.text
     if len(digits) > 40:
         raise BadInput(f"{source}, line {token.line}: a number of {len(digits)} digits")
-    try:
+    with suppress(ValueError):
         return int(digits, 0)
-    except ValueError:
-        pass
     plain = digits.lstrip("+-")
     return int(digits, 8) if plain.isdecimal() and not set(plain) & {"8", "9"} else float(digits)  # 010 is octal
 
