@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from snowball.deploy.serve import ServeSection
 from snowball.drive.closed_loop import DriveSection
 from snowball.drive.traffic import TrafficSection
+from snowball.evaluate.explain import ExplainSection
 from snowball.imported import ImportSection
 from snowball.recipe import SHARED, Section
 from snowball.registry import tasks
@@ -29,6 +30,7 @@ GRID = re.compile(r"(<!-- grid -->\n).*?(<!-- /grid -->)", re.DOTALL)
 
 VERBS = {
     "audit": AuditSection,
+    "explain": ExplainSection,
     "serve": ServeSection,
     "drive": DriveSection,
     "import": ImportSection,

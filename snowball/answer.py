@@ -107,6 +107,14 @@ class Answer(Kind):
         return largest
 
     @abstractmethod
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """What the finished outputs of B rows say, as a target."""
+
+    def focus(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        """How much the outputs speak for a target, a scalar: what an explanation is of."""
+        return -self.loss(outputs, target)
+
+    @abstractmethod
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Finished outputs of B rows as B JSON-able answers."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "main"]
 
+SHOWN_PIECES = 3  # of an explanation; --json gives all
 SHOWN = 30  # counts shown on one line of an audit; --json gives all
 
 
@@ -167,6 +168,29 @@ def _show_answer(display: Display, task: Any, answer: dict[str, Any]) -> None:
         display.line(f"  note: {note}")
 
 
+def _explain(words: Words, display: Display) -> dict[str, Any]:
+    from .evaluate.explain import PAGE, ExplainSection, explain_run
+    from .recipe import Recipe, parse_overrides
+
+    run = words.run(most=math.inf)
+    section = Recipe.build("", (ExplainSection,), parse_overrides(words.pairs))[ExplainSection]
+    path = words.output or run.path / PAGE
+    explained, findings = explain_run(run, words.words[1:], section.rows, path, display)
+    for one in explained:
+        heaviest = ", ".join(f"{piece['piece'].strip()} ({piece['weight']:.3g})" for piece in one.pieces[:SHOWN_PIECES])
+        display.line(f"{one.input}: {one.answer}" + (f" (right: {one.right})" if one.right is not None else ""))
+        display.line(f"  hangs on {heaviest}")
+    display.findings("explanation", findings)
+    display.line(f"  open      {path}")
+    return {
+        "run": str(run.path),
+        "explanations": [one.to_json() for one in explained],
+        "findings": _json(findings),
+        "verdict": verdict(findings),
+        "files": [str(path)],
+    }
+
+
 def _export(words: Words, display: Display) -> dict[str, Any]:
     from .deploy.export import export_run
 
@@ -287,6 +311,11 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
         _predict,
         "snowball predict RUN INPUT... [key=value ...] [-o ANSWERS.jsonl | -o PICTURES/]",
         "answers for files, folders or texts",
+    ),
+    "explain": (
+        _explain,
+        "snowball explain RUN [INPUT...] [rows=12] [-o PAGE.html]",
+        "what answers hang on, and a page",
     ),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["Absent", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Unreadable"]
+__all__ = ["Absent", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Pieces", "Unreadable"]
 
 
 class Unreadable(Exception):
@@ -91,6 +91,30 @@ class Block:
     form: Literal["table", "lines", "matrix"]
     content: Mapping[str, Any]
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What an encoded value falls into: each can be hidden, to see what an answer hangs on.
+
+    It may be cut in W ways at once. `of` (W, ...) says which piece an entry belongs to, -1 for none, and `blank`
+    (W, ...) what it becomes where that piece is hidden; both in the value's own shape, or one that broadcasts to it.
+    """
+
+    names: Sequence[str]
+    of: Tensor
+    blank: Tensor
+    lie: tuple[int, ...]
+    """How they lie beside each other, e.g. in so many rows and columns."""
+
+    def hide(self, encoded: Tensor, hidden: Iterable[int]) -> Tensor:
+        """The encoded value without the pieces of these numbers."""
+        import torch
+
+        numbers = torch.tensor(list(hidden), device=encoded.device)
+        for of, blank in zip(self.of, self.blank, strict=True):
+            encoded = torch.where(torch.isin(of, numbers), blank, encoded)
+        return encoded
 
 
 class Kind(ABC):
@@ -240,6 +264,17 @@ class Kind(ABC):
     def draw(self, value: Any) -> Image.Image | str:
         """The raw value as a report shows it: a picture, or text."""
         return str(value)
+
+    def pieces(self, value: Any, encoded: Tensor) -> Pieces:
+        """What a raw value falls into in its encoded form: squares of a picture, words of a text."""
+        raise TypeError(f"{self.key}: falls into no pieces")
+
+    def draw_pieces(self, value: Any, weights: np.ndarray) -> Image.Image | None:
+        """The raw value with what each piece weighs, by `Pieces.lie`; red: the answer hangs on it, blue: it hinders it.
+
+        None: the pieces' names, one after another, say it best, as the words of a text do.
+        """
+        return None
 
     def playable(self, value: Any) -> tuple[str, bytes] | None:
         """What a page can play of a raw value: a media type, and the file's bytes."""

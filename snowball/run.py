@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from .deploy.export import Export
     from .evaluate import Evaluation
+    from .evaluate.explain import Explanation
 
 __all__ = ["CONTROL", "Run"]
 
@@ -239,6 +240,12 @@ class Run:
         task = self.task(options)
         (role,) = task.asked()
         return task.stream(self.model(), {role: task.kinds[role].read(value)})
+
+    def explain(self, *inputs: Any, rows: int = 12) -> list[Explanation]:
+        """What the answers to inputs hang on, or to so many test rows; a page is written to explanation.html."""
+        from .evaluate.explain import explain_run
+
+        return explain_run(self, inputs, rows)[0]
 
     def export(self, path: str | os.PathLike[str]) -> Export:
         """An ONNX file whose answers were compared with this run's; raises GateFailed where they differ."""

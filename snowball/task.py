@@ -295,6 +295,10 @@ class Task(ABC):
         """A scalar, the mean over what `count` counts."""
         return self.answer_kind.loss(outputs, batch.targets[self.answer_role])
 
+    def focus(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """How much the outputs speak for the batch's targets: what an explanation is of."""
+        return self.answer_kind.focus(outputs, batch.targets[self.answer_role])
+
     def count(self, batch: Batch) -> int | Tensor:
         """What the loss is the mean over: rows, or tokens. Losses that are put together are weighted with it."""
         return self.answer_kind.count(batch.targets[self.answer_role])
@@ -314,6 +318,18 @@ class Task(ABC):
         an exported model has too.
         """
         return self.answer_kind.finish(model(**inputs))
+
+    def explained(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Those inputs of a row that an explanation takes apart: all, unless a network sees only so many at once."""
+        return self.encode_given(given)
+
+    def own_targets(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the network itself answered, from what `predict` gave, as targets of B rows."""
+        return {self.answer_role: self.answer_kind.as_target(outputs)}
+
+    def without(self, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Targets of B rows of whose inputs something was hidden: what cannot be asked of them any more is left out."""
+        return targets
 
     def stream(self, model: Any, given: Mapping[str, Any]) -> Iterator[str]:
         """The answer to one row's raw values, piece by piece, for a task that `streams`."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,7 +53,7 @@ CAPABILITIES = (
     "tune",
     "federate",
 )
-PLANNED = ("explain", "shrink", "tune", "federate")  # no check yet: the grid shows them as not there
+PLANNED = ("shrink", "tune", "federate")  # no check yet: the grid shows them as not there
 
 
 @dataclass(frozen=True)
@@ -310,6 +311,24 @@ def _serves_from_given_alone(bench: Bench) -> None:
             pieces = list(task.stream(model, given))
             assert pieces, "the stream ended before it began"
             assert pieces == list(task.stream(model, given)), "the same question was answered otherwise the second time"
+
+
+@_check("explain")
+def _explains_every_input(bench: Bench) -> None:
+    """The same weights twice, of every input; and the heaviest pieces matter more than others."""
+    from .evaluate.explain import explain_row
+
+    task, model = bench.run.task(), bench.run.model()
+    heaviest = others = 0.0
+    for given, _ in bench.rows():
+        found, again = (explain_row(task, model, given, "", None) for _ in range(2))
+        for role, weights in found.weights.items():
+            assert np.isfinite(weights).all(), f"{role}: a weight is not a number"
+            assert np.array_equal(weights, again.weights[role]), f"{role}: explaining twice gave other weights"
+            assert abs(found.without[role]) > 0, f"hiding all of {role} changes nothing"
+            task.kinds[role].draw_pieces(given[role], weights)
+        heaviest, others = heaviest + found.heaviest, others + found.others
+    assert heaviest > others, f"hiding the heaviest pieces costs {heaviest}, hiding others {others}"
 
 
 @_check("export")

@@ -18,7 +18,8 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from snowball.evaluate import Evaluation, Mistake, Score
-from snowball.evaluate.report import _shown, write_report
+from snowball.evaluate.page import pictured
+from snowball.evaluate.report import write_report
 from snowball.finding import Finding
 from snowball.kind import Block
 from snowball.recipe import Recipe, parse_overrides
@@ -243,7 +244,7 @@ def test_pictures_are_shrunk_and_strips_less_so() -> None:
         ((1000, 100), (960, 96), "strip"),
         ((9, 9), (9, 9), "square"),
     ):
-        source, found = _shown(Image.new("RGB", size))
+        source, found = pictured(Image.new("RGB", size))
         with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as picture:
             assert (picture.size, found) == (shown, look)
 

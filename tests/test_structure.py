@@ -118,6 +118,7 @@ def test_the_verbs_are_frozen() -> None:
         "check",
         "evaluate",
         "predict",
+        "explain",
         "export",
         "serve",
         "import",

@@ -18,7 +18,7 @@ from . import as_array
 if TYPE_CHECKING:
     from ..run import Run
 
-__all__ = ["predict_each"]
+__all__ = ["input_name", "predict_each", "read_inputs"]
 
 LONG = 200  # characters of an input that name it in an answer
 
@@ -44,14 +44,13 @@ def predict_each(
     kind = task.kinds[role]
     taken: set[str] = set()
     position = 0
-    for cells in _batches(kind, inputs):
-        values = [_read(task, role, cell, position + i) for i, cell in enumerate(cells)]
+    for cells, values in read_inputs(task, inputs):
         encoded = [task.encode_given(given) for given in values]
         batch = {name: task.kinds[name].collate([row[name] for row in encoded]) for name in encoded[0]}
         outputs = task.predict(model, batch)
         found = task.decode({name: as_array(value) for name, value in outputs.items()})
         for cell, given, answer in zip(cells, values, found, strict=True):
-            name = _named(cell, position)
+            name = input_name(cell, position)
             position += 1
             if pictures is not None:
                 _draw(task, pictures, _file_name(cell, position, taken), given, answer)
@@ -68,6 +67,15 @@ def predict_each(
             yield answer
     if not position:
         raise BadInput(f"nothing to predict: no {kind.key} was given")
+
+
+def read_inputs(task: Task, inputs: Sequence[Any]) -> Iterator[tuple[list[Any], list[dict[str, Any]]]]:
+    """The cells that inputs stand for and their raw values by role, many at once. Raises BadInput, naming the input."""
+    (role,) = task.asked()
+    position = 0
+    for cells in _batches(task.kinds[role], inputs):
+        yield cells, [_read(task, role, cell, position + i) for i, cell in enumerate(cells)]
+        position += len(cells)
 
 
 def _batches(kind: Kind, inputs: Sequence[Any]) -> Iterator[list[Any]]:
@@ -89,7 +97,7 @@ def _batches(kind: Kind, inputs: Sequence[Any]) -> Iterator[list[Any]]:
             while one := list(islice(frames, 1)):
                 yield one
         except Unreadable as reason:
-            raise BadInput(f"{_named(given, 0)!r}: {reason}") from reason
+            raise BadInput(f"{input_name(given, 0)!r}: {reason}") from reason
     if waiting:
         yield waiting
 
@@ -121,10 +129,11 @@ def _read(task: Task, role: str, cell: Any, position: int) -> dict[str, Any]:
     try:
         return task.read_given({role: cell.cell if isinstance(cell, Named) else cell})
     except Unreadable as reason:
-        raise BadInput(f"{_named(cell, position)!r}: {reason}") from reason
+        raise BadInput(f"{input_name(cell, position)!r}: {reason}") from reason
 
 
-def _named(cell: Any, position: int) -> str:
+def input_name(cell: Any, position: int) -> str:
+    """What an input is called: itself where it is short, or its place among the inputs."""
     if isinstance(cell, bytes) or hasattr(cell, "shape"):
         return f"input {position + 1}"
     text = cell.name if isinstance(cell, Named) else str(cell)

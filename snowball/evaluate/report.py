@@ -6,24 +6,22 @@ value of the card, and matplotlib is given numbers only (it would read text as m
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from ..finding import Finding, verdict
 from ..kind import Block, Metric
 from ..storage import read_json, write_bytes
+from .page import data_uri, pictured, template
 from .plots import Axes, Line, Plot, figure_text, plot
 
 if TYPE_CHECKING:
@@ -40,9 +38,6 @@ WIDE = 10  # labels up to which a matrix stands beside other blocks
 LISTED = 30  # entries of a larger matrix that are listed
 TABLE_ROWS = 1000  # rows of a table on the page; evaluation.json holds all of them
 EVIDENCE = 4000  # characters of a finding's evidence; findings.json holds all of it
-PICTURE_SIDE = 320  # pixels; 24 photographs then make a page of about 4 MB
-STRIP = 3  # times as wide as high: a picture that is a row of several, and gets a line of its own
-PIXEL_ART = 64  # pictures up to this side are enlarged with their pixels visible
 FEW_EPOCHS = 3  # below this, curves are drawn by step: one epoch has no curve
 
 
@@ -58,30 +53,16 @@ def write_report(
     """
     view = _view(run, evaluation)
     rows = [*evaluation.mistakes, *evaluation.examples]
-    heard = [_data_uri(*part) if part else None for part in played or [None] * len(rows)]
-    figures = [(m, *_shown(p), sound) for m, p, sound in zip(rows, shown, heard, strict=True)]
+    heard = [data_uri(*part) if part else None for part in played or [None] * len(rows)]
+    figures = [(m, *pictured(p), sound) for m, p, sound in zip(rows, shown, heard, strict=True)]
     mistakes, examples = figures[: len(evaluation.mistakes)], figures[len(evaluation.mistakes) :]
     curves, parts = _curves(run.log(), run.task().metric), _parts(evaluation.blocks)
     shown_rows = {"mistakes": mistakes, "examples": examples}
-    page = _template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, **shown_rows)
-    card = _template("card.md.j2", False, _markdown).render(view)
+    page = template("report.html.j2", True, figure_text).render(view, curves=curves, parts=parts, **shown_rows)
+    card = template("card.md.j2", False, _markdown).render(view)
     # A file name that is not UTF-8 holds lone surrogates, which cannot be encoded: they are spelled out.
     write_bytes(run.path / "report.html", page.encode("utf-8", "backslashreplace"))
     write_bytes(run.path / "card.md", card.encode("utf-8", "backslashreplace"))
-
-
-def _template(name: str, autoescape: bool, finalize: Callable[[Any], Any]) -> Template:
-    """`finalize` turns every value of the template into text."""
-    environment = Environment(
-        loader=PackageLoader("snowball.evaluate", "templates"),
-        autoescape=autoescape,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(name)
 
 
 def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
@@ -330,24 +311,6 @@ def _part(number: int, block: Block) -> Part:
     lists = {**series, **{k: v for k, v in content.items() if k != "x" and isinstance(v, list) and len(v) == len(xs)}}
     rows = [list(row) for row in zip(xs, *lists.values(), strict=True)]
     return Part(block, plot(f"block {number}", axes, lines), _table([x_label or "x", *lists], rows), note=block.note)
-
-
-def _shown(picture: Image.Image | str) -> tuple[str, str | None]:
-    """A PNG as a data URI, and how it is shown: with `square` pixels, as a `strip`, or ``; or text, and None."""
-    if isinstance(picture, str):
-        return picture, None
-    is_strip = picture.width >= STRIP * picture.height
-    small = picture.convert("RGB" if picture.mode not in ("1", "L", "RGB", "RGBA") else picture.mode)
-    small.thumbnail((PICTURE_SIDE * (STRIP if is_strip else 1), PICTURE_SIDE))
-    small.info.clear()  # a photograph's own metadata may say where it was taken
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    look = "strip" if is_strip else "square" if max(small.size) <= PIXEL_ART else ""
-    return _data_uri("image/png", buffer.getvalue()), look
-
-
-def _data_uri(media: str, content: bytes) -> str:
-    return f"data:{media};base64,{base64.b64encode(content).decode()}"
 
 
 # The command that reproduces a run, and the card's Markdown.

@@ -16,9 +16,10 @@ from ..finding import Finding
 from ..kind import Kind
 from ..table import Part
 from ._part import read_part
+from ._pieces import tinted
 from ._upload import file_bytes, file_of
 
-__all__ = ["FilmKind", "strip"]
+__all__ = ["FilmKind", "strip", "tinted_strip"]
 
 
 class FilmKind(Kind):
@@ -70,6 +71,14 @@ class FilmKind(Kind):
     @classmethod
     def from_request(cls, value: bytes | str) -> bytes:
         return file_bytes(value, cls.called)
+
+
+def tinted_strip(frames: np.ndarray, weights: np.ndarray, height: int) -> Image.Image:
+    """One frame a stretch of time, from left to right, under the stretch's weights (stretches, rows, columns)."""
+    places = ((np.arange(len(weights)) + 0.5) * len(frames) / len(weights)).astype(int)
+    largest = float(np.abs(weights).max())
+    shown = [tinted(Image.fromarray(frames[at]), part, largest) for at, part in zip(places, weights, strict=True)]
+    return strip(np.stack([np.asarray(picture) for picture in shown]), len(shown), height, "RGB")
 
 
 def strip(frames: np.ndarray, num: int, height: int, mode: str) -> Image.Image:

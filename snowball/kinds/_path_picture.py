@@ -19,13 +19,16 @@ SHARPER = 2  # drawn so much larger, then reduced: PIL's lines have no antialias
 MARGIN = 0.08
 PAST, TRUE, OTHERS = "#1f2937", "#00a152", "#9ca3af"
 TOLD = ("#e65100", "#1565c0", "#ad1457", "#6a1b9a", "#00838f", "#9e9d24")
+FOR, AGAINST, DISC = "#f4a6a6", "#a6c4f4", 40  # of weights; pixels of the largest's radius
 PAPER = np.array([255, 255, 255])
 LEAST = 0.22  # how dark the least likely future is
 
 
-def draw_scene(scene: Scene, prediction: Mapping[str, Any] | None) -> Image.Image:
+def draw_scene(scene: Scene, prediction: Mapping[str, Any] | None, weights: np.ndarray | None = None) -> Image.Image:
     """Dark: what was seen (grey where nothing is asked); a dot: now; green: what came; coloured: futures, with a ring
     at the end of the likeliest.
+
+    `weights` (2, A) are drawn as discs, red above 0 and blue below: of each agent, and of how it came.
     """
     side = SIDE * SHARPER
     picture = Image.new("RGB", (side, side), "white")
@@ -45,6 +48,11 @@ def draw_scene(scene: Scene, prediction: Mapping[str, Any] | None) -> Image.Imag
             shade = tuple(int(c) for c in PAPER + dark * (colour - PAPER))
             _line(pen, place(np.vstack([here, future])), shade, thin)
         _ring(pen, place(np.array(path["futures"][0][-1:]))[0], tuple(int(c) for c in colour), thin)
+    if weights is not None:
+        for agent, points in enumerate(local[:, : scene.observed]):
+            for weight, at in zip(weights[:, agent], (points[-1], points[np.isfinite(points[:, 0])][0]), strict=True):
+                radius = DISC * SHARPER * math.sqrt(abs(weight) / max(float(np.abs(weights).max()), 1e-12))
+                _dot(pen, place(at[None])[0], FOR if weight > 0 else AGAINST, radius)
     asked = scene.asked
     for agent, points in enumerate(local):
         _line(pen, place(points[: scene.observed]), PAST if asked[agent] else OTHERS, 2 * thin)
@@ -90,7 +98,7 @@ def _line(pen: ImageDraw.ImageDraw, at: np.ndarray, colour: Any, width: int) -> 
         pen.line(known, fill=colour, width=width, joint="curve")
 
 
-def _dot(pen: ImageDraw.ImageDraw, at: np.ndarray, colour: Any, radius: int) -> None:
+def _dot(pen: ImageDraw.ImageDraw, at: np.ndarray, colour: Any, radius: float) -> None:
     x, y = at.tolist()
     pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
 

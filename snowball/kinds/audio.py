@@ -15,12 +15,13 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Kind, Unreadable
+from ..kind import Batch, Follow, Kind, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
 from ._minhash import near_by_minhash
 from ._part import read_part
+from ._pieces import cut, spans_of_time, tinted
 from ._sound_augment import SoundAugment, augment_sounds, draw_masks
 from ._sound_file import MAX_SECONDS, SOUND_SUFFIXES, Sound, as_wav, read_sound, resampled, sound_of_samples
 from ._spectrogram import draw_sound, sketch_sound
@@ -32,6 +33,7 @@ PADDING = -32768
 """The sample that is none: what is encoded stops one short of it."""
 MAX_AUTO_RATE = 16_000  # Hz: speech is understood up to 8 kHz, half of it
 PLAYED = 15  # seconds at most that a page carries of a recording
+STRETCHES = 24  # of time that an explanation cuts a recording into
 SILENT = 1e-4  # of full scale, -80 dB: below what a microphone hears of an empty room
 OFFSET = 0.02  # of full scale
 CLIPPED = 0.001  # share of samples at full scale
@@ -188,6 +190,14 @@ class AudioKind(Kind):
             inputs[masks_of(role)] = masks
         inputs[role] = augment_sounds(section, batch.inputs[role], PADDING, rng)
         return replace(batch, inputs=inputs)
+
+    def pieces(self, value: Sound, encoded: Tensor) -> Pieces:
+        """Stretches of time, which become silent."""
+        of, lie = cut(encoded.shape, (STRETCHES,))
+        return Pieces(spans_of_time(value.seconds, *lie), of[None], torch.zeros(1, 1, dtype=encoded.dtype), lie)
+
+    def draw_pieces(self, value: Sound, weights: np.ndarray) -> Image.Image:
+        return tinted(self.draw(value), weights[None], float(np.abs(weights).max()))
 
     def draw(self, value: Sound) -> Image.Image:
         """The waveform above the spectrogram, from left to right."""

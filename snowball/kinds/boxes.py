@@ -261,6 +261,16 @@ class BoxesKind(Answer):
                 worst = max(worst, _unlike(one, other, row))
         return worst
 
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Of each picture the boxes that count as said."""
+        scores, room = outputs["scores"][:, : self.room], self.room
+        said = (scores >= SHOWN_SCORE)[..., None]
+        labels = torch.where(said, outputs["labels"][:, :room, None].float(), -1.0)
+        corners = torch.where(said, outputs["corners"][:, :room].float(), 0.0)
+        target = torch.cat([labels, corners], 2)
+        spare = torch.tensor([-1.0, 0.0, 0.0, 0.0, 0.0], device=target.device)
+        return torch.cat([target, spare.expand(len(target), room - target.shape[1], 5)], 1)
+
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Scores have four decimals, and boxes of equal score an order of their own: average precision hangs on the
         order, which is not to change where a runtime rounds the seventh decimal otherwise.

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Kind, Unreadable
+from ..kind import Batch, Follow, Kind, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._frames import camera_frames, film_frames
@@ -31,6 +31,7 @@ from ._image_augment import ImageAugment, augment_images
 from ._image_decode import decode_picture, resize_picture, unreadable_reason
 from ._near_pictures import near_pictures, sketch_pictures
 from ._picture_facts import BORDER, shown_facts
+from ._pieces import cut, squares, tinted
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._upload import file_bytes, file_of
 from ._video_file import FILM_SUFFIXES
@@ -43,6 +44,7 @@ IMAGE_SUFFIXES = frozenset(
 FIT_PIXELS = (
     20_000  # of a picture that statistics look at: of all 187,500 it is 12 ms a picture, of these 0.3 (2026-11-25)
 )
+SQUARES = 8  # that an explanation cuts each side into
 MAX_AUTO_SIDE = 224  # what ImageNet networks are trained on
 # Pillow warns from 89 and refuses from 179 megapixels; `read` refuses both from the header, by a lower bound.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -255,6 +257,24 @@ class ImageKind(Kind):
 
     def augment(self, role: str, batch: Batch, rng: SampleRandom, follow: Follow) -> Batch:
         return augment_images(self.recipe[ImageAugment], role, batch, rng, follow)
+
+    def pieces(self, value: np.ndarray, encoded: Tensor) -> Pieces:
+        """Squares, which become the training pictures' mean colour."""
+        of, lie = cut(encoded.shape[-2:], (SQUARES, SQUARES))
+        blank = torch.tensor(self.state["mean"]).round().to(torch.uint8)[None, :, None, None]
+        return Pieces(squares(*lie), of[None, None], blank, lie)
+
+    def draw_pieces(self, value: np.ndarray, weights: np.ndarray) -> Image.Image:
+        """The part of the picture that the network sees, tinted."""
+        section = self.recipe[ImageSection]
+        seen = _cut(section, value)
+        if section.short_side is not None:
+            height, width = seen.shape[:2]
+            whole = _aspect_size(height, width, section.short_side)
+            rows, columns = (round(self.size[i] * (height, width)[i] / whole[i]) for i in (0, 1))
+            above, left = (height - rows) // 2, (width - columns) // 2
+            seen = seen[max(0, above) : above + rows, max(0, left) : left + columns]
+        return tinted(self.draw(np.ascontiguousarray(seen)), weights, float(np.abs(weights).max()))
 
     def draw(self, value: np.ndarray) -> Image.Image:
         picture = Image.fromarray(value)

@@ -137,6 +137,15 @@ class LabelKind(Answer):
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**outputs, "probabilities": (outputs["logits"].float() / self.temperature).softmax(1)}
 
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        return outputs["probabilities"].argmax(1)
+
+    def focus(self, outputs: Mapping[str, Tensor], target: Tensor) -> Tensor:
+        """Log odds: they still tell answers apart whose probabilities all are 1 for float32."""
+        logits = outputs["logits"].double()
+        others = logits.masked_fill(F.one_hot(target, self.num_outputs).bool(), -math.inf)
+        return (logits.gather(1, target[:, None])[:, 0] - others.logsumexp(1)).mean()
+
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         probabilities = outputs["probabilities"]  # (B, C)
         top = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]

@@ -21,12 +21,13 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Absent, Batch, Follow, Unreadable
+from ..kind import Absent, Batch, Follow, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
-from ._films import FilmKind, strip
+from ._films import FilmKind, strip, tinted_strip
 from ._image_augment import ImageAugment, augment_images
 from ._mouth import SMALLEST, Box, can_find, find_face, mouth_of
+from ._pieces import cut, spans_of_time, squares
 from ._sound_file import is_sound
 from ._video_file import FILM_SUFFIXES, MAX_FILM, read_clip
 
@@ -36,6 +37,7 @@ RATE = 25.0  # frames a second: what cameras of speech films have, and lips do n
 PADDING = 255
 """The grey level that is none: pixels end one below it, so that a frame of it is no frame."""
 SIZE = (48, 96)
+CUBES, HIDDEN = (8, 4, 4), 127  # that an explanation cuts a film into, along time, height and width; what they become
 STRIP = 8  # frames that a report shows
 MOSTLY = 0.5  # share of films with a face from which mouths are cropped unasked
 
@@ -227,6 +229,16 @@ class LipsKind(FilmKind):
         changed = augment_images(section, role, batch, rng, follow, stacked=True)
         pixels = changed.inputs[role].round().clamp(0, PADDING - 1).to(torch.uint8).masked_fill(~held, PADDING)
         return replace(changed, inputs={**changed.inputs, role: pixels})
+
+    def pieces(self, value: Film, encoded: Tensor) -> Pieces:
+        """Squares over a stretch of time, which become mid-grey."""
+        of, lie = cut(encoded.shape, CUBES)
+        names = [f"{place}, {time}" for time in spans_of_time(value.seconds, lie[0]) for place in squares(*lie[1:])]
+        return Pieces(names, of[None], torch.tensor(HIDDEN, dtype=torch.uint8).reshape(1, 1, 1, 1), lie)
+
+    def draw_pieces(self, value: Film, weights: np.ndarray) -> Image.Image:
+        """A strip of what the network sees, one frame of each stretch of time."""
+        return tinted_strip(self.mouth(value), weights, 64)
 
     def draw(self, value: Film) -> Image.Image:
         """What the network sees: a strip of frames, from left to right."""

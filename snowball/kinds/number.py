@@ -136,6 +136,9 @@ class NumberKind(Answer):
     def finish(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**outputs, "value": self._value(outputs)}
 
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        return outputs["value"].float()
+
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         return [{"value": float(value)} for value in outputs["value"]]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Batch, Block, Follow, Metric, Named, Unreadable
+from ..kind import Batch, Block, Follow, Metric, Named, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._anchors import find_anchors
@@ -218,6 +218,23 @@ class PathKind(Answer):
     def input_axes(self) -> dict[int, str]:
         return {1: "agents"}
 
+    def pieces(self, value: Scene | Recording, encoded: Tensor) -> Pieces:
+        """Agents, who are then not there; and of each how it came, which becomes its last move again and again."""
+        scene, observed = self.scene(value), encoded.shape[1]
+        num = len(scene.agents)
+        agents = torch.arange(num)[:, None, None].expand(encoded.shape)
+        back = torch.arange(observed) - (observed - 1)  # frames from the last one
+        ways = torch.where(back[:, None] < -1, agents + num, -1)
+        last, move = encoded[:, -1:, :2], encoded[:, -1:, :2] - encoded[:, -2:-1, :2]
+        straight = torch.cat([last + back[:, None] * move, torch.ones(num, observed, 1)], 2)
+        absent = torch.cat([encoded[..., :2], torch.zeros(num, observed, 1)], 2)
+        names = [f"agent {agent}" for agent in scene.agents] + [f"how agent {agent} came" for agent in scene.agents]
+        return Pieces(names, torch.stack([ways, agents]), torch.stack([straight, absent]), (2, num))
+
+    def draw_pieces(self, value: Scene | Recording, weights: np.ndarray) -> Image.Image:
+        """A disc around each agent, as large as it weighs, and one around where it came from."""
+        return draw_scene(self.scene(value), None, weights)
+
     def draw(self, value: Scene | Recording) -> Image.Image | str:
         return draw_scene(self.scene(value), None)
 
@@ -262,6 +279,13 @@ class PathKind(Answer):
         """`probabilities` (B, A, K), 0 for whom nothing is asked."""
         probabilities = outputs["logits"].float().softmax(2) * outputs["asked"]
         return {"futures": outputs["futures"], "probabilities": probabilities, "asked": outputs["asked"]}
+
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """The likeliest future of every agent that is asked for."""
+        futures = outputs["futures"]  # (B, A, K, F, 2)
+        likely = outputs["probabilities"].argmax(2)[:, :, None, None, None].expand(-1, -1, 1, *futures.shape[3:])
+        asked = (outputs["asked"] > 0.5).to(futures.dtype)[:, :, None].expand(-1, -1, futures.shape[3], 1)
+        return torch.cat([futures.gather(2, likely)[:, :, 0], asked], 3)
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         """Futures by falling probability, of every agent that is asked for; `agent` numbers it in its scene."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Batch, Block, Follow, Metric, Unreadable
+from ..kind import Batch, Block, Follow, Metric, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ._minhash import near_by_minhash
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["BEGIN", "END", "PAD", "TextAugment", "TextKind", "TextSection"]
 
 MAX_CHARACTERS = 1 << 30
+MOST_PIECES = 128  # that an explanation cuts a text into
 SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated similarity is at most 0.09
 SHINGLE = 6  # bytes that are hashed together, about a word
 SHORT = 24  # bytes; of shorter texts, one other word makes another text
@@ -210,6 +211,26 @@ class TextKind(Answer):
         sizes = [0] * self.offset + token_bytes(self.tokenizer)
         return torch.tensor(sizes, dtype=torch.float32)
 
+    def pieces(self, value: str, encoded: Tensor) -> Pieces:
+        """Words, or where there are many of them several at a time, which become unknown tokens."""
+        written = self._written(encoded.tolist())
+        begins = [i for i in range(1, len(written)) if written[i][:1].isspace() and not written[i - 1].isspace()]
+        begins = [0, *begins][:: -(-(len(begins) + 1) // MOST_PIECES)]
+        of = torch.bucketize(torch.arange(len(encoded)), torch.tensor(begins), right=True) - 1
+        ends = [*begins[1:], len(written)]
+        names = ["".join(written[first:last]) for first, last in zip(begins, ends, strict=True)]
+        return Pieces(names, of[None], torch.tensor([[UNKNOWN]], dtype=encoded.dtype), (len(names),))
+
+    def _written(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds to the text; one that is no text, such as an unknown word's, is called by its name."""
+        written, before = [], ""
+        for number, token in enumerate(tokens):
+            text = self.tokenizer.decode([one - self.offset for one in tokens[: number + 1] if one > END])
+            name = self.tokenizer.id_to_token(token - self.offset) or "unknown"
+            written.append(text[len(before) :] if len(text) > len(before) else f" {name}")
+            before = text if len(text) > len(before) else before
+        return written
+
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:
         found = _DAMAGE.search(value)
@@ -315,6 +336,12 @@ class TextKind(Answer):
 
     def derive(self, means: dict[str, float]) -> dict[str, float]:
         return {**means, "perplexity": math.exp(min(means["nll"], 700.0))} if "nll" in means else means
+
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Each answer up to its first end, between a begin and an end."""
+        rows = [row[: row.index(END)] if END in row else row for row in outputs["tokens"].long().tolist()]
+        framed = [torch.tensor([BEGIN, *(token for token in row if token != PAD), END]) for row in rows]
+        return self.collate(framed).to(outputs["tokens"].device)
 
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         return [{"text": self.text(row.astype(int).tolist())} for row in outputs["tokens"]]

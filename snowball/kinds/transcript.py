@@ -165,6 +165,11 @@ class TranscriptKind(TextKind):
         inside = torch.arange(logits.shape[1], device=logits.device) < outputs["frames"][:, None]
         return {"logits": logits * inside[:, :, None], "frames": outputs["frames"]}
 
+    def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """The likeliest token of every frame; a row that says nothing is all blank."""
+        found = greedy_tokens(outputs["logits"], outputs["frames"])
+        return self.collate([torch.tensor(tokens or [0]) for tokens in found]).to(outputs["logits"].device)
+
     def decode(self, outputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
         asked = self.options if isinstance(self.options, TranscriptOptions) else TranscriptOptions()
         beams = asked.beams or (WITH_MODEL if asked.lm else 1)

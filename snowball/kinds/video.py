@@ -16,13 +16,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Unreadable
+from ..kind import Batch, Follow, Pieces, Unreadable
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
-from ._films import FilmKind, strip
+from ._films import FilmKind, strip, tinted_strip
 from ._image_augment import ImageAugment, augment_images
 from ._near_pictures import near_pictures, sketch_pictures
 from ._picture_facts import BORDER, shown_facts
+from ._pieces import cut, spans_of_time, squares
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
@@ -30,6 +31,7 @@ __all__ = ["VideoKind", "VideoSection"]
 
 MAX_AUTO_SIDE = 112  # what R(2+1)D and its like are trained on (Tran et al., 2018)
 STRIP = 6  # frames that a report shows
+CUBES = (4, 6, 6)  # that an explanation cuts a clip into, along time, height and width
 SKETCHED = 8  # frames that two clips are compared by
 
 
@@ -181,6 +183,17 @@ class VideoKind(FilmKind):
         changed = augment_images(section, role, flat, rng, follow, stacked=True)
         frames = changed.inputs[role].unflatten(1, (self.state["frames"], self.state["channels"]))
         return replace(changed, inputs={**changed.inputs, role: frames})
+
+    def pieces(self, value: Clip, encoded: Tensor) -> Pieces:
+        """Squares over a stretch of time, which become the training frames' mean colour."""
+        of, lie = cut((len(encoded), *self.size), CUBES)
+        names = [f"{place}, {time}" for time in spans_of_time(value.seconds, lie[0]) for place in squares(*lie[1:])]
+        blank = torch.tensor(self.state["mean"]).round().to(torch.uint8)[None, None, :, None, None]
+        return Pieces(names, of[None, :, None], blank, lie)
+
+    def draw_pieces(self, value: Clip, weights: np.ndarray) -> Image.Image:
+        """A strip of frames, one of each stretch of time."""
+        return tinted_strip(value.frames, weights, 112)
 
     def draw(self, value: Clip) -> Image.Image:
         """A strip of frames, from left to right."""

@@ -8,9 +8,10 @@ from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from PIL import Image
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from ..comparison import Control
 from ..design.paths import PATH_NETWORKS, PathNetwork, PathShape
@@ -155,6 +156,13 @@ class BehaviourPrediction(Task):
         if section.width % section.heads:
             raise BadInput(f"network.heads={section.heads} does not divide network.width={section.width}")
         return {}
+
+    def without(self, inputs: dict[str, Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Nothing is asked of agents who are not there, unless nobody is."""
+        there = inputs["past"][..., 2].amax(2)  # (B, A)
+        there = torch.where(there.any(1, keepdim=True), there, 1.0)[:, :, None, None]
+        future = targets["future"]
+        return {"future": torch.cat([future[..., :2], future[..., 2:] * there], 3)}
 
     def constant_scores(self, answers: Sequence[Any]) -> dict[str, float]:
         """Of constant velocity, which the most likely future is to beat; over K, of as many directions around it."""

@@ -146,7 +146,7 @@ class LanguageModelling(Task):
         return begin_pretrained(model, self.recipe.model.name)
 
     @property
-    def window(self) -> int | None:
+    def window(self) -> int:
         return self.recipe[LanguageSection].context
 
     @property
@@ -171,6 +171,14 @@ class LanguageModelling(Task):
         """What is given is the answer, encoded once."""
         encoded = self.encode_given(given)
         return encoded, encoded
+
+    def explained(self, given: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The end of a text, as long as a training window."""
+        return {"text": self.encode_given(given)["text"][-self.window - 1 :]}
+
+    def own_targets(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The text itself: what is explained is how surprising it is."""
+        return {self.answer_role: inputs["text"]}
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = model(text=batch.inputs["text"][:, :-1])
