@@ -16,6 +16,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from snowball.deploy.serve import ServeSection
+from snowball.deploy.shrink import ShrinkSection
 from snowball.drive.closed_loop import DriveSection
 from snowball.drive.traffic import TrafficSection
 from snowball.evaluate.explain import ExplainSection
@@ -31,6 +32,7 @@ GRID = re.compile(r"(<!-- grid -->\n).*?(<!-- /grid -->)", re.DOTALL)
 VERBS = {
     "audit": AuditSection,
     "explain": ExplainSection,
+    "shrink": ShrinkSection,
     "serve": ServeSection,
     "drive": DriveSection,
     "import": ImportSection,

@@ -54,6 +54,8 @@ def _next_commands(run: Any) -> list[str]:
     return [
         f"  open      {run.path}/report.html",
         f"  predict   snowball predict {run.path} {'FILE' if kind.reads_paths else 'TEXT'}",
+        f"  explain   snowball explain {run.path}",
+        f"  shrink    snowball shrink {run.path}",
         f"  export    snowball export {run.path} -o model.onnx",
         f"  serve     snowball serve {run.path}",
     ]
@@ -191,6 +193,18 @@ def _explain(words: Words, display: Display) -> dict[str, Any]:
     }
 
 
+def _shrink(words: Words, display: Display) -> dict[str, Any]:
+    from .deploy.shrink import ShrinkSection, shrink_run
+    from .recipe import Recipe, parse_overrides
+
+    run = words.run()
+    section = Recipe.build("", (ShrinkSection,), parse_overrides(words.pairs))[ShrinkSection]
+    made, about = shrink_run(run, section, words.output, display)
+    findings = made.findings("shrink")
+    files = sorted(str(path) for path in made.path.iterdir() if path.is_file())
+    return {**about.to_json(), "findings": _json(findings), "verdict": verdict(findings), "files": files}
+
+
 def _export(words: Words, display: Display) -> dict[str, Any]:
     from .deploy.export import export_run
 
@@ -317,6 +331,7 @@ VERBS: dict[str, tuple[Callable[[Words, Display], dict[str, Any]], str, str]] = 
         "snowball explain RUN [INPUT...] [rows=12] [-o PAGE.html]",
         "what answers hang on, and a page",
     ),
+    "shrink": (_shrink, "snowball shrink RUN [quantize=int8|float16] [data=DATA] [-o RUN]", "a smaller run, compared"),
     "export": (_export, "snowball export RUN [-o model.onnx] [data=DATA]", "an ONNX file, proven equal"),
     "serve": (_serve, "snowball serve RUN [port=8000] [host=127.0.0.1]", "answers over HTTP, and a page"),
     "import": (

@@ -24,8 +24,9 @@ from .kind import Block
 from .recipe import Recipe, read_recipe
 from .registry import tasks
 from .schema import Schema
-from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json, write_tensors
+from .storage import file_digest, read_json, read_tensors, tensor_digests, write_bytes, write_json
 from .task import Task
+from .weights import Form, read_weights, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -108,7 +109,7 @@ class Run:
 
     def model(self) -> nn.Module:
         """The network with its best weights, in evaluation mode, on the CPU."""
-        tensors, _ = read_tensors(self.path / "model.safetensors")
+        tensors = read_weights(self.path / "model.safetensors")
         model = self.task().model()
         try:
             model.load_state_dict(tensors)
@@ -121,7 +122,7 @@ class Run:
         path = self.path / CONTROL / "model.safetensors"
         control = self.task().control() if path.is_file() else None
         if control is not None:
-            control.network.load_state_dict(read_tensors(path)[0])
+            control.network.load_state_dict(read_weights(path))
             control.network.eval()
         return control
 
@@ -137,7 +138,7 @@ class Run:
 
     def save_model(self, weights: Mapping[str, Tensor], folder: Path | None = None) -> None:
         """Keep the best weights, by the names of `model()`'s, in the run's own folder or in one of its folders."""
-        write_tensors((folder or self.path) / "model.safetensors", weights)
+        write_weights((folder or self.path) / "model.safetensors", weights)
 
     def log(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl."""
@@ -246,6 +247,13 @@ class Run:
         from .evaluate.explain import explain_run
 
         return explain_run(self, inputs, rows)[0]
+
+    def shrink(self, quantize: Form = "int8", path: str | os.PathLike[str] | None = None) -> Run:
+        """A smaller run beside this one; what that costs on held-out rows is in its `findings("shrink")`."""
+        from .deploy.shrink import ShrinkSection, shrink_run
+
+        asked = Recipe.build("", (ShrinkSection,), {"shrink.quantize": quantize})[ShrinkSection]
+        return shrink_run(self, asked, Path(path) if path else None)[0]
 
     def export(self, path: str | os.PathLike[str]) -> Export:
         """An ONNX file whose answers were compared with this run's; raises GateFailed where they differ."""

@@ -91,7 +91,7 @@ def read_source(init: str) -> Source:
 def _run_source(path: Path) -> Source:
     from .recipe import flatten
     from .run import Run
-    from .storage import read_tensors
+    from .weights import read_weights
 
     run = Run(path)
     task = run.task_type
@@ -99,7 +99,7 @@ def _run_source(path: Path) -> Source:
     keys = {section.key for section in (*given, *task.sections)} - {"augment"}
     values = flatten({name: part for name, part in run.recipe.to_dict().items() if name in keys | {"model"}})
     states = {role: (run.schema.columns[role].kind, run.schema.columns[role].state) for role in task.given}
-    return Source(str(path), lambda: read_tensors(path / "model.safetensors")[0], values, states)
+    return Source(str(path), lambda: read_weights(path / "model.safetensors"), values, states)
 
 
 def timm_settings(name: str, asked: str) -> Any:

@@ -119,6 +119,7 @@ def test_the_verbs_are_frozen() -> None:
         "evaluate",
         "predict",
         "explain",
+        "shrink",
         "export",
         "serve",
         "import",

@@ -31,7 +31,7 @@ from ..task import Task
 from .parts import PartModule, Recorder, export_arguments, output_name
 from .session import METADATA_KEY, WEIGHTS_KEY, OnnxPredictor, part_path
 
-__all__ = ["Export", "export_run"]
+__all__ = ["MADE_UP", "Export", "MadeUp", "export_run"]
 
 LONGEST = 1 << 26  # of a dimension that varies: pixels of a side, or samples of ten minutes
 MADE_UP = 16  # rows where a run has no data of its own
@@ -108,7 +108,7 @@ def export_run(run: Run, path: Path, data: str | None = None, display: Display |
     return exported
 
 
-class _MadeUp(Sequence[tuple[dict[str, Any], Any]]):
+class MadeUp(Sequence[tuple[dict[str, Any], Any]]):
     """Rows that nobody recorded, for a run that knows no data: what was given, and no answers to hold it against."""
 
     def __init__(self, task: Task) -> None:
@@ -125,10 +125,10 @@ class _MadeUp(Sequence[tuple[dict[str, Any], Any]]):
         return {role: self.task.kinds[role].made_up(row) for role in self.task.given}
 
 
-def _rows(run: Run, data: str | None, display: Display) -> Rows | _MadeUp:
+def _rows(run: Run, data: str | None, display: Display) -> Rows | MadeUp:
     """The rows that both runtimes are to answer alike."""
     if data is None and not run.has_data:
-        return _MadeUp(run.task())
+        return MadeUp(run.task())
     prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
     task = prepared.task
     assert task.table is not None
@@ -146,7 +146,7 @@ class _Proof:
     findings: list[Finding]
 
 
-def _export_whole(task: Task, model: nn.Module, rows: Rows | _MadeUp, weights: str, path: Path) -> _Proof:
+def _export_whole(task: Task, model: nn.Module, rows: Rows | MadeUp, weights: str, path: Path) -> _Proof:
     """A task that answers in one call: raw inputs to finished outputs as one graph."""
     raw = [_raw_tensors(task, rows.given(row)) for row in rows.numbers]
     whole = _WholeModel(task, model).eval()
@@ -160,7 +160,7 @@ def _export_whole(task: Task, model: nn.Module, rows: Rows | _MadeUp, weights: s
     return _proof(task, rows, differences, torch_answers, onnx_answers, resized=_resized(raw, encoded))
 
 
-def _export_parts(task: Task, model: nn.Module, rows: Rows | _MadeUp, weights: str, path: Path) -> _Proof:
+def _export_parts(task: Task, model: nn.Module, rows: Rows | MadeUp, weights: str, path: Path) -> _Proof:
     """A task that answers step by step: a graph for each part of its network, and the same loop over both runtimes."""
     recorder = Recorder(task, model)
     spread = [rows.given(row) for row in rows.numbers[:: max(1, len(rows) // RECORDED)][:RECORDED]]
@@ -326,7 +326,7 @@ def _resized(raw: list[tuple[Tensor, ...]], encoded: list[dict[str, Tensor]]) ->
 
 def _proof(
     task: Task,
-    rows: Rows | _MadeUp,
+    rows: Rows | MadeUp,
     differences: dict[str, float],
     torch_answers: list[dict[str, Any]],
     onnx_answers: list[dict[str, Any]],
@@ -340,7 +340,7 @@ def _proof(
             message = f"ONNX Runtime's outputs differ from PyTorch's by {value:.2g} ({name}); {allowed:g} is allowed"
             evidence = {"difference": value, "allowed": allowed, "where": name}
             findings.append(Finding("export-parity", "error", message, evidence, "report it with the run folder"))
-    if isinstance(rows, _MadeUp):
+    if isinstance(rows, MadeUp):
         return _Proof(differences, {}, {}, findings)
     answers = [rows.answer(row) for row in rows.numbers]
     before, after = task.score(torch_answers, answers), task.score(onnx_answers, answers)

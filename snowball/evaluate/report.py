@@ -99,6 +99,8 @@ def _view(run: Run, evaluation: Evaluation) -> dict[str, Any]:
         "next": [
             ("metrics and this report, on other data", f"snowball evaluate {path} DATA"),
             ("answers for new inputs", f"snowball predict {path} INPUT..."),
+            ("what its answers hang on", f"snowball explain {path} INPUT..."),
+            ("the same in a quarter of the bytes, compared", f"snowball shrink {path}"),
             ("a file for other engines, with a parity proof", f"snowball export {path} -o model.onnx"),
             ("answers over HTTP, and a page to try them", f"snowball serve {path}"),
         ],

@@ -135,5 +135,7 @@ def _show_next(display: Display, run: Run) -> None:
             display.line(f"  {described}")
     display.line(f"  predict   snowball predict {run.path} FILE")
     display.line(f"  evaluate  snowball evaluate {run.path} DATA")
+    display.line(f"  explain   snowball explain {run.path} FILE")
+    display.line(f"  shrink    snowball shrink {run.path}")
     display.line(f"  export    snowball export {run.path} -o model.onnx")
     display.line(f"  serve     snowball serve {run.path}")
