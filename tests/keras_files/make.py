@@ -2,13 +2,16 @@
 
     uv venv /tmp/keras-env && uv pip install --python /tmp/keras-env/bin/python keras jax h5py
     KERAS_BACKEND=jax /tmp/keras-env/bin/python tests/keras_files/make.py [MNIST]
+    uv venv /tmp/keras-torch-env && uv pip install --python /tmp/keras-torch-env/bin/python keras torch h5py
+    KERAS_BACKEND=torch /tmp/keras-torch-env/bin/python tests/keras_files/make.py [MNIST]
     uv venv /tmp/keras2-env && uv pip install --python /tmp/keras2-env/bin/python tensorflow-cpu==2.15.1
     /tmp/keras2-env/bin/python tests/keras_files/make.py
 
 One network a family of layers, with an output for each layer: NAME.keras, NAME.h5 and NAME.npz, where the input is
 `input:NAME` and what a layer makes is `output:NAME`. With MNIST's folder, simple_cnn is trained too. The tests need the
-files alone, not Keras. JAX, because it shares nothing with PyTorch. Made with Keras 3.15.1, 2026-11-25. Keras 2 writes
-the same networks, as far as it has their layers, as keras2_NAME: made with Keras 2.15.0, 2026-11-27.
+files alone, not Keras. JAX, because it shares nothing with PyTorch. Made with Keras 3.15.1, 2026-11-25. On PyTorch the
+same files are answered once more, in NAME.torch.npz, 2026-11-27. Keras 2 writes the same networks, as far as it has
+their layers, as keras2_NAME: made with Keras 2.15.0, 2026-11-27.
 """
 
 from __future__ import annotations
@@ -336,7 +339,32 @@ def train_simple_cnn(folder: Path) -> None:
     bare.save(HERE / "simple_cnn.h5")
 
 
+def answer_on_torch(mnist: Path | None) -> None:
+    """What Keras on PyTorch answers to the same files and inputs, which JAX made."""
+    for name in FAMILIES:
+        held = np.load(HERE / f"{name}.npz")
+        inputs = {key.removeprefix("input:"): held[key] for key in held.files if key.startswith("input:")}
+        model = keras.saving.load_model(HERE / f"{name}.keras")
+        answers = {}
+        for key, output in model.output.items():
+            try:
+                answers[f"output:{key}"] = keras.Model(model.input, output).predict(inputs, verbose=0)
+            except RuntimeError as error:  # what JAX answers, and Keras on PyTorch does not
+                print(f"{name}: {key}: {str(error).splitlines()[0]}")
+        np.savez_compressed(HERE / f"{name}.torch.npz", **answers)
+    pixels = np.load(HERE / "classifier.npz")["pixels"].astype(np.float32)
+    answers = keras.saving.load_model(HERE / "classifier.keras").predict(pixels, verbose=0)
+    np.savez_compressed(HERE / "classifier.torch.npz", answers=answers)
+    if mnist is not None:
+        pictures, labels = read_mnist(mnist, "t10k")
+        answers = keras.saving.load_model(HERE / "simple_cnn.keras").predict(pictures / np.float32(255), 250, verbose=0)
+        np.savez_compressed(HERE / "simple_cnn.torch.npz", correct=answers.argmax(1) == labels, answers=answers[:100])
+
+
 def main() -> None:
+    if keras.backend.backend() == "torch":
+        answer_on_torch(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+        return
     if len(sys.argv) > 1:
         train_simple_cnn(Path(sys.argv[1]))
         return
