@@ -75,6 +75,13 @@ def test_an_imported_network_is_a_run_like_any_other(snowball: Any, tmp_path: Pa
     with open("data.csv", "w", newline="") as file:
         csv.writer(file).writerows([["image", "label"], ["a.png", label]])
     assert snowball("evaluate", "run", "data.csv")["metrics"]["accuracy"] == 1
+    (explained,) = snowball("explain", "run", "a.png")["explanations"]
+    assert explained["answer"].startswith(label) and len(explained["pieces"]) == 64
+    assert "knows no data of its own" in snowball("explain", "run", code=2)["error"]
+    assert snowball("shrink", "run", "-o", "small")["findings"][0]["check"] == "shrink-untested"
+    smaller = snowball("shrink", "run", "data=data.csv", "-o", "measured")
+    assert smaller["metrics"]["accuracy"] == smaller["metrics_before"]["accuracy"] == 1
+    assert snowball("predict", "small", "a.png")["predictions"][0]["label"] == label
     Image.fromarray(pixels).save("b.png")
     other = next(name for name in ("n1 cat", "n2 dog") if name != label)
     with open("split.csv", "w", newline="") as file:  # what is no test row may have been learned from

@@ -45,13 +45,14 @@ def spans_of_time(seconds: float, num: int) -> list[str]:
 
 
 def tinted(picture: Image.Image, weights: np.ndarray, largest: float) -> Image.Image:
-    """The picture under weights (rows, columns) that lie evenly over it: red where above 0, blue where below.
+    """The picture in grey under weights (rows, columns) that lie evenly over it: red where above 0, blue where below.
 
-    `largest` is the weight that is covered most; the picture's edges stay visible under any.
+    `largest` is the weight that is covered most; the picture's edges stay visible under any. In grey, because red is
+    not seen on a red picture.
     """
     shares = Image.fromarray((weights / max(largest, 1e-12)).astype(np.float32), mode="F")
     share = np.asarray(shares.resize(picture.size, Image.Resampling.BICUBIC))[..., None].clip(-1, 1)
     colour = np.where(share > 0, np.array(FOR), np.array(AGAINST))
     cover = DARKEST * np.abs(share)
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    pixels = np.asarray(picture.convert("L").convert("RGB"), dtype=np.float32)
     return Image.fromarray((pixels * (1 - cover) + colour * cover).round().astype(np.uint8))
