@@ -21,8 +21,8 @@ def hours(rows, seed):
     warm = torch.randn(rows, generator=g)
     rain = (torch.rand(rows, generator=g) < 0.2).float()
     wind = torch.randn(rows, generator=g)
-    rush = torch.exp(-((hour - 8) / 1.5) ** 2) + torch.exp(-((hour - 17.5) / 2.0) ** 2)
-    leisure = torch.exp(-((hour - 14) / 4.0) ** 2)
+    rush = torch.exp(-(((hour - 8) / 1.5) ** 2)) + torch.exp(-(((hour - 17.5) / 2.0) ** 2))
+    leisure = torch.exp(-(((hour - 14) / 4.0) ** 2))
     day = work * rush + (1 - work) * 0.6 * leisure + 0.25 * leisure
     rate = (4 + 220 * day) * torch.exp(0.25 * warm - 0.08 * warm**2 - 0.9 * rain - 0.1 * wind)
     turn = 2 * math.pi * hour / 24

@@ -29,11 +29,18 @@ def clouds(rows, seed):
     face = torch.randint(0, 3, (rows, POINTS, 1), generator=g)
     box = 0.75 * box.scatter(2, face, box.gather(2, face).sign())
     tilt = 2 * math.pi * b
-    ring = torch.stack([(0.8 + 0.3 * tilt.cos()) * turn.cos(), (0.8 + 0.3 * tilt.cos()) * turn.sin(), 0.3 * tilt.sin()], -1)
+    ring = torch.stack(
+        [(0.8 + 0.3 * tilt.cos()) * turn.cos(), (0.8 + 0.3 * tilt.cos()) * turn.sin(), 0.3 * tilt.sin()], -1
+    )
     x = torch.stack([ball, tube, cone, box, ring])[kind, torch.arange(rows)]
     angle = 2 * math.pi * torch.rand(rows, 1, generator=g)
     x = torch.stack(
-        [x[..., 0] * angle.cos() - x[..., 1] * angle.sin(), x[..., 0] * angle.sin() + x[..., 1] * angle.cos(), x[..., 2]], -1
+        [
+            x[..., 0] * angle.cos() - x[..., 1] * angle.sin(),
+            x[..., 0] * angle.sin() + x[..., 1] * angle.cos(),
+            x[..., 2],
+        ],
+        -1,
     )
     stretch = 0.7 + 0.6 * torch.rand(rows, 1, 3, generator=g)
     return x * stretch + 0.06 * torch.randn(rows, POINTS, 3, generator=g), kind

@@ -18,12 +18,20 @@ class Quantised(nn.Module):
     def __init__(self):
         super().__init__()
         self.encode = nn.Sequential(
-            nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, WIDTH, 1)
+            nn.Conv2d(1, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, WIDTH, 1),
         )
         self.codes = nn.Embedding(CODES, WIDTH)
         nn.init.normal_(self.codes.weight, std=0.1)
         self.decode = nn.Sequential(
-            nn.Conv2d(WIDTH, 32, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(32, 32, 2, stride=2), nn.ReLU(), nn.Conv2d(32, 1, 3, padding=1)
+            nn.Conv2d(WIDTH, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 32, 2, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(32, 1, 3, padding=1),
         )
 
     def forward(self, x):
