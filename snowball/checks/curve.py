@@ -36,7 +36,7 @@ def schedule(lab: Lab) -> Iterator[Finding]:
         message = "the scheduler steers another optimiser than the one that steps"
         yield Finding("schedule", "error", message, {}, "make the scheduler of the optimiser that is used")
         return
-    lrs = _planned(lab) if own.cut else own.lrs
+    lrs = _planned(lab, each=program.scheduler_step == "batch") if own.cut else own.lrs
     if not lrs:
         return
     peak = max(lrs)
@@ -69,6 +69,11 @@ def schedule(lab: Lab) -> Iterator[Finding]:
     gain = max(own.gain(steady), own.gain(first))
     gain_by_batch = 0.0
     if rises and program.scheduler_step == "epoch":
+        if meant > 2 * peak and _fits_batches(lab, meant) and gain <= CLEAR:
+            message = f"stepped once an epoch the schedule rises to {peak:.2g} of the {meant:.2g} it is made for"
+            message += "; stepped once a batch, it reaches that and ends near 0 with the training"
+            yield Finding("schedule", "error", message, {**evidence, "meant": meant}, EACH_BATCH)
+            return
         with suppress(ValueError):  # a schedule may refuse to be stepped more often than it is long
             gain_by_batch = own.gain(lab.outcome(Change("a step of the schedule a batch", each_batch=True)))
     evidence["gain"] = max(gain, gain_by_batch)
@@ -90,10 +95,11 @@ def schedule(lab: Lab) -> Iterator[Finding]:
         )
 
 
-def _planned(lab: Lab) -> list[float]:
-    """The learning rates of a whole training, by stepping the schedule alone; none where its length is not known."""
-    program, rates = lab.program, []
-    each = program.scheduler_step == "batch"
+def _planned(lab: Lab, *, each: bool) -> list[float]:
+    """The learning rates of a whole training, by stepping the schedule alone, `each` batch or once an epoch; none where
+    its length is not known.
+    """
+    program, rates = lab.program, list[float]()
     if program.epochs is None or program.optimizer is None or not hasattr(program.train, "__len__"):
         return []
     with program.kept(seed=0), suppress(ValueError, TypeError):  # one that waits for a plateau is told the loss
@@ -101,6 +107,12 @@ def _planned(lab: Lab) -> list[float]:
             rates.append(max(float(group["lr"]) for group in program.optimizer.param_groups))
             program.scheduler.step()
     return rates
+
+
+def _fits_batches(lab: Lab, meant: float) -> bool:
+    """Whether a schedule reaches its rate and comes down just where a training ends that steps it each batch."""
+    rates = _planned(lab, each=True)
+    return len(rates) > 10 and max(rates) > 0.9 * meant and rates[-1] < 0.02 * meant
 
 
 def _rebounds(lrs: list[float]) -> int:

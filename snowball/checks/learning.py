@@ -316,7 +316,7 @@ def symmetry(lab: Lab) -> Iterator[Finding]:
     """Units of a hidden layer that begin equal and stay equal however long they are trained."""
     model = lab.program.model
     matrices = {n: p for n, p in model.named_parameters() if p.dim() > 1 and p.shape[0] >= 2 and p.requires_grad}
-    same = [n for n, p in matrices.items() if _rows_equal(p) and p.shape[0] >= 2]
+    same = [n for n, p in matrices.items() if _rows_equal(p) and p.shape[0] >= 2 and _is_trained(lab, p)]
     if not same:
         return
     constant = {n for n in same if bool(matrices[n].any())}
@@ -336,6 +336,12 @@ def symmetry(lab: Lab) -> Iterator[Finding]:
         yield Finding(
             "constant-init", "error", message, {"parameters": stays}, "draw weights at random, e.g. reset_parameters()"
         )
+
+
+def _is_trained(lab: Lab, parameter: Tensor) -> bool:
+    """Whether the program's optimiser holds it; one that does not stays as it is, which is another finding."""
+    optimizer = lab.program.optimizer
+    return optimizer is None or any(parameter is own for group in optimizer.param_groups for own in group["params"])
 
 
 def _rows_equal(parameter: Tensor) -> bool:

@@ -5,6 +5,7 @@ The loss is asked, not read: outputs are made up, and its value and its gradient
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,11 +27,13 @@ __all__ = [
     "given_batch",
     "loss_of",
     "needs_targets",
+    "range_of_end",
     "replaced",
     "uses_targets",
 ]
 
 NEAR = 1e-4
+TURNED = 4  # networks with signs of their own that show where outputs can be
 FAR = 3.0  # times the loss of a constant answer
 
 
@@ -185,6 +188,7 @@ def clipped(lab: Lab) -> Iterator[Finding]:
     answer = lab.read(outputs, targets)
     if answer.form == "unknown":
         yield from _flat_far_away(lab, outputs, targets)
+        yield from _flat_where_sure(lab, outputs, targets)
     if answer.form not in ("classes", "numbers", "binary"):
         return
     scores = dict(leaves(outputs))[answer.path].float()
@@ -259,6 +263,38 @@ def _flat_far_away(lab: Lab, outputs: Any, targets: Any) -> Iterator[Finding]:
         yield Finding("loss-clipped", "error", message, evidence, "clip gradients (clip_grad_norm_), never the loss")
 
 
+def _flat_where_sure(lab: Lab, outputs: Any, targets: Any) -> Iterator[Finding]:
+    """A number with a spread: where the number is right, the density grows without end as the spread shrinks, and the
+    loss must fall with it; it is exactly 0 and pulls no more where it was cut off there.
+    """
+    if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] != 2 or lab.compares_rows:
+        return
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.numel() != len(outputs):
+        return
+    right = targets.reshape(-1).to(outputs)
+    for place in (0, 1):
+        losses, pulls = [], []
+        for spread in range(-6, 7):
+            columns = [right, torch.full_like(right, float(spread))]
+            free = torch.stack(columns if place == 0 else columns[::-1], 1).requires_grad_()
+            try:
+                with torch.enable_grad():
+                    loss = loss_of(lab, free, targets).mean()
+                    (pull,) = torch.autograd.grad(loss, free, allow_unused=True)
+            except (RuntimeError, ValueError, IndexError):
+                return
+            losses.append(float(loss.detach()))
+            pulls.append(0.0 if pull is None else float(pull.abs().max()))
+        flat = [loss == 0 and pull == 0 for loss, pull in zip(losses, pulls, strict=True)]
+        rest = losses[sum(flat) :]
+        if flat == sorted(flat, reverse=True) and 2 <= sum(flat) <= 9 and all(map(operator.lt, rest, rest[1:])):
+            message = "rows that are answered right with a small spread have a loss of exactly 0 and no gradient"
+            evidence = {"losses": losses, "column": 1 - place}
+            fix = "a density may be above 1, and its negative logarithm below 0: let it be"
+            yield Finding("loss-clipped", "error", message, evidence, fix)
+            return
+
+
 def _constant_loss(lab: Lab, outputs: Any, targets: Any, answer: Answer) -> float:
     """The loss where all rows are answered alike, by the mean of the targets or the shares of the classes."""
     scores = dict(leaves(outputs))[answer.path].float()
@@ -280,14 +316,32 @@ def replaced(outputs: Any, path: str, tensor: Tensor) -> Any:
 
 
 def ends_in_sigmoid(lab: Lab, path: str) -> bool:
-    """Whether outputs stay in 0..1 when every weight is ten times as large: a sigmoid ends the network."""
-    with lab.program.kept(seed=0):
-        with torch.no_grad():
-            for parameter in lab.program.model.parameters():
-                if bool(parameter.any()):
-                    parameter.mul_(10)
-                else:  # a last layer may begin at zero
-                    parameter.normal_()
-        outputs = lab.outputs(lab.first_batch[0], training=True)
-    scores = dict(leaves(outputs))[path]
-    return bool(((scores >= 0) & (scores <= 1)).all())
+    """Whether a sigmoid ends the network: see `range_of_end`."""
+    low, high = range_of_end(lab, path)
+    return low >= 0 and high <= 1
+
+
+def range_of_end(lab: Lab, path: str) -> tuple[float, float]:
+    """The least and the largest output with every weight ten times as large, and of either sign: a sigmoid keeps it in
+    0..1, and a softplus above 0, whatever the weights.
+    """
+    held: dict[str, tuple[float, float]] = lab.__dict__.setdefault("_ranges", {})
+    if path not in held:
+        low, high = float("inf"), float("-inf")
+        for draw in range(TURNED + 1):
+            random = torch.Generator().manual_seed(draw)
+            with lab.program.kept(seed=0):
+                with torch.no_grad():
+                    for parameter in lab.program.model.parameters():
+                        sign = 1.0 if draw == 0 or float(torch.rand((), generator=random)) < 0.5 else -1.0
+                        if bool(parameter.any()):
+                            parameter.mul_(10 * sign)
+                        else:  # a last layer may begin at zero
+                            parameter.normal_()
+                outputs = lab.outputs(lab.first_batch[0], training=True)
+            scores = dict(leaves(outputs))[path].float()
+            scores = scores[scores.isfinite()]
+            if scores.numel():
+                low, high = min(low, float(scores.min())), max(high, float(scores.max()))
+        held[path] = low, high
+    return held[path]

@@ -60,7 +60,7 @@ def metric(lab: Lab) -> Iterator[Finding]:
     if table.answers_differ(answer.labels.reshape(len(val), -1)) > 0.02:
         return
     perfect, wrong = made_up(answer, outputs, 0), made_up(answer, outputs, 1)
-    if not _loss_agrees(lab, perfect, wrong):
+    if not _loss_agrees(lab, perfect, wrong, *([outputs] if answer.form == "numbers" else [])):
         return
     values = {}
     for name, right in (
@@ -205,15 +205,17 @@ def _best_hidden(lab: Lab, outputs: Tensor, grades: Tensor) -> Iterator[Finding]
         yield Finding("metric-wrong", "error", message, evidence, "the ideal order is that of all items of a row")
 
 
-def _loss_agrees(lab: Lab, perfect: Any, wrong: Any) -> bool:
-    """Whether the loss prefers the answers that are held for right; a small distance may be what says yes."""
+def _loss_agrees(lab: Lab, perfect: Any, *others: Any) -> bool:
+    """Whether the loss prefers the answers that are held for right to others; a small distance may be what says yes,
+    and numbers may be asked for by their logarithms.
+    """
     assert lab.val is not None
     with lab.program.kept(seed=0), torch.no_grad():
         try:
-            right, other = (float(lab.program.loss(made, lab.val.targets).mean()) for made in (perfect, wrong))
+            right, *less = (float(lab.program.loss(made, lab.val.targets).mean()) for made in (perfect, *others))
         except Exception:  # a loss that asks more than answers, or for rows of one batch
             return True
-    return not other < right
+    return not any(other < right for other in less)
 
 
 def _positions(lab: Lab, outputs: Any, val: Sample) -> Iterator[Finding]:

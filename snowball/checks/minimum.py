@@ -12,11 +12,12 @@ from torch import Tensor
 from ..finding import Finding
 from .answer import Answer
 from .lab import Lab
-from .loss import NEAR, bounds, given_batch, loss_of, needs_targets, replaced
+from .loss import NEAR, bounds, given_batch, loss_of, needs_targets, range_of_end, replaced
 from .nested import leaves
 
 __all__ = ["against_the_metric", "kin_apart", "minimiser", "silent_label"]
 
+HALVINGS = 40  # of an interval: to a part in 10^12
 FREE_STEPS = 300  # of outputs that follow the loss by themselves
 
 
@@ -78,8 +79,13 @@ def minimiser(lab: Lab) -> Iterator[Finding]:
     start, end, chance = answer.score(), reached.score(), answer.chance()
     evidence = {"score_at_first": start, "score_at_the_minimum": end, "best_constant": chance}
     if answer.form == "numbers":
-        if not _in_order(answer, reached):  # a link, such as the logarithm of a rate
+        resting = reached if _in_order(answer, reached) else _at_rest(lab, outputs, targets, answer)
+        if resting is None or not _in_order(answer, resting):  # in order: a link, such as the logarithm of a rate
             yield from _numbers_minimum(answer, reached, evidence)
+        elif _rests_at_logs(answer, resting) and range_of_end(lab, answer.path)[0] >= 0:
+            message = "the loss takes logarithms of rates, and the network's outputs are kept above 0, as rates are"
+            fix = "log_input=False, or no activation at the end"
+            yield Finding("loss-input", "error", message, evidence, fix)
         return
     bottomless = last < min(0.0, first or 0.0) - 1
     evidence["loss_at_the_minimum"] = last
@@ -115,6 +121,31 @@ def _asked(answer: Answer, pulled: Tensor) -> Tensor | None:
 
 def _some(answer: Answer, asked: Tensor) -> Answer:
     return replace(answer, scores=answer.scores[asked], labels=answer.labels[asked])
+
+
+def _at_rest(lab: Lab, outputs: Any, targets: Any, answer: Answer) -> Answer | None:
+    """Where the loss stops to pull at each number by itself, by halving: steps that fit counts of 1 do not fit 400."""
+    scores = dict(leaves(outputs))[answer.path].float()
+    labels = answer.labels.reshape(scores.shape).to(scores)
+    spread = float(labels.std().clamp(min=1e-3))
+    low = 0.0 if range_of_end(lab, answer.path)[0] >= 0 else min(0.0, float(labels.min())) - 10 * spread
+    below, above = torch.full_like(scores, low), torch.full_like(scores, max(0.0, float(labels.max())) + 10 * spread)
+    for _ in range(HALVINGS):
+        middle = ((below + above) / 2).requires_grad_()
+        try:
+            with torch.enable_grad():
+                loss = loss_of(lab, replaced(outputs, answer.path, middle), targets)
+                (pull,) = torch.autograd.grad(loss.mean(), middle)
+        except (RuntimeError, ValueError, IndexError):
+            return None
+        below, above = torch.where(pull < 0, middle, below).detach(), torch.where(pull < 0, above, middle).detach()
+    return lab.read(replaced(outputs, answer.path, below), targets)
+
+
+def _rests_at_logs(answer: Answer, resting: Answer) -> bool:
+    """Whether it stops at the logarithms of the targets, where these are counts above 1."""
+    some = answer.labels >= 2
+    return bool(some.any()) and bool(((resting.scores - answer.labels.log()).abs()[some] < 0.01).all())
 
 
 def _in_order(answer: Answer, reached: Answer) -> bool:

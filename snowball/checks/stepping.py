@@ -116,6 +116,25 @@ def _endless(lab: Lab) -> Iterator[tuple[Any, Any]]:
         yield from lab.program.batches(without_workers(lab.program.train))
 
 
+def _left_in_evaluation(lab: Lab) -> Iterator[Finding]:
+    """A step behind the program's own evaluation: neither may leave the model in evaluation mode."""
+    program, seen = lab.program, list[bool]()
+    if program.evaluate is None or program.val is None or program.optimizer is None:
+        return
+    with program.kept(seed=0):
+        program.model.train()
+        program.evaluate(program.model, program.val)
+        hook = program.model.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+        try:
+            lab.step(next(iter(program.batches(without_workers(program.train)))), program.optimizer)
+        finally:
+            hook.remove()
+    if seen and not any(seen):
+        message = "after the first evaluation the program's step runs the model in evaluation mode, without dropout"
+        fix = "model.train() at the beginning of train_step, or at the end of evaluate"
+        yield Finding("eval-mode", "error", message, {"calls": len(seen)}, fix)
+
+
 def step(lab: Lab) -> Iterator[Finding]:
     program = lab.program
     if program.train_step is None or program.optimizer is None:
@@ -125,6 +144,8 @@ def step(lab: Lab) -> Iterator[Finding]:
     if record.modes and not any(record.modes) and mode_matters(modes):
         message = "the program's step runs the model in evaluation mode: dropout and batch statistics are off"
         yield Finding("eval-mode", "error", message, {"steps": len(record.modes)}, "model.train() before the step")
+    elif record.modes and mode_matters(modes):
+        yield from _left_in_evaluation(lab)
     if not record.given:
         message = f"the program's step never called its optimiser in {len(record.own)} batches"
         yield Finding("stale-gradients", "warning", message, {}, "optimizer.step() after backward()")
