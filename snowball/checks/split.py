@@ -46,7 +46,11 @@ class Rows:
             elif flat.is_floating_point() and lab.answer.form == "numbers" and flat.shape[1] <= most:
                 self.numbers = True
                 self.y = flat[:, 0].numpy().astype(np.float64)
-        if self.y is not None and (len(np.unique(self.y)) < 2 or lab.compares_rows):  # else y says which row is whose
+        if self.y is None:
+            return
+        kinds = len(np.unique(self.y))
+        names_rows = lab.compares_rows or (not self.numbers and 3 * kinds > len(self.y))  # y says which row is whose
+        if kinds < 2 or names_rows:
             self.y = None
 
     @classmethod
