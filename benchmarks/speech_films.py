@@ -1,6 +1,6 @@
 """Sound, lips and both on the sample `talking`: what docs/benchmarks.md says under Speech films.
 
-    python benchmarks/speech_films.py [--out DIR] [--epochs N] [--only audio video both]
+    python benchmarks/speech_films.py [--out DIR] [--epochs N] [--seed N] [--only audio video both]
 
 Three networks of one size are trained on the same rows, with the same noise: on sound, on lips, and on both. All are
 scored on the same test rows, clean and with noise as loud as the speech (0 dB), which is drawn by row, so that all
@@ -54,13 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/speech-films"))
     parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=STREAMS, default=list(STREAMS))
     asked = parser.parse_args()
     figures: dict[str, float] = {}
     for name in asked.only:
         run, begun = asked.out / name, time.perf_counter()
         if not (run / "manifest.json").is_file():
-            keys: dict[str, Any] = {"inputs": STREAMS[name], "preflight": False}
+            keys: dict[str, Any] = {"inputs": STREAMS[name], "preflight": False, "train.seed": asked.seed}
             keys |= {} if name == "video" else {"augment.speed": 0.0}
             keys |= {} if asked.epochs is None else {"epochs": asked.epochs}
             train("talking", keys, output=run)
