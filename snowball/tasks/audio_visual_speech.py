@@ -47,7 +47,6 @@ class AudioVisualSpeech(Spelled):
     optional: ClassVar[frozenset[str]] = frozenset(("audio", "video"))
     sources: ClassVar[Mapping[str, str]] = {"audio": "video"}
     sections: ClassVar[tuple[type[Section], ...]] = (SoundNetworkSection, FusionSection)
-    hours: ClassVar[float] = 18  # it learns three tasks: each stream alone, and both together
     sample = "talking"
     conditions_label: ClassVar[str] = "signal to noise, dB"
     conditions_note: ClassVar[str] = f"white noise; {CLEAN:g} dB stands for the sound as it is"

@@ -38,7 +38,7 @@ LEXICON: Mapping[str, tuple[str, ...]] = {
 }
 """Words in ARPAbet."""
 TALKING: dict[str, Any] = {
-    **{"train.epochs": 36, "train.batch_size": 8, "optim.lr": 0.005, "augment.snr": -10.0, "audio.mels": 40},
+    **{"train.epochs": 64, "train.batch_size": 8, "optim.lr": 0.005, "augment.snr": -10.0, "audio.mels": 40},
     **{"network.width": 64, "network.channels": 16, "network.stride": 4, "network.layers": 1},
 }
 """Recipe values that the sample is best served by, as dotted keys."""
