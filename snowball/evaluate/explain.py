@@ -98,6 +98,9 @@ def explain_run(
             explained.append(found)
             drawn.append({role: task.kinds[role].draw_pieces(given[role], w) for role, w in found.weights.items()})
             display.advance()
+    except KeyboardInterrupt:  # the way to end a camera
+        if not explained:
+            raise
     finally:
         display.stop()
     if not explained:
@@ -126,18 +129,20 @@ def _asked(
     from ..collect.prepare import prepare_run
 
     prepared = prepare_run(run, display)
-    assert prepared.task.table is not None
-    test = prepared.splits["test"].tolist()
-    source = Rows(prepared.task, prepared.task.table, test)
+    table, test = prepared.task.table, prepared.splits["test"].tolist()
+    assert table is not None
+    source = Rows(prepared.task, table, test)
     known = run.path / "evaluation.json"
-    mistakes = [one["row"] for one in read_json(known)["mistakes"]] if known.is_file() else []
-    chosen = [row for row in mistakes if row in set(test)][: rows // 2]
-    rest = [row for row in test if row not in set(chosen)]
+    evaluation = read_json(known) if known.is_file() else {"data": None}
+    mistakes = [one["row"] for one in evaluation["mistakes"]] if evaluation["data"] == table.name else []
+    there = set(test)
+    chosen = [row for row in mistakes if row in there][: rows // 2]
+    rest = [row for row in test if row not in chosen]
     num = min(len(rest), rows - len(chosen))
     chosen += [rest[at] for at in np.linspace(0, len(rest) - 1, num).round().astype(int)]
     for number in chosen:
         given, answer = source.row(number)
-        yield given, prepared.task.table.where(number), task.answer_kind.caption(answer)
+        yield given, table.where(number), task.answer_kind.caption(answer)
 
 
 @torch.inference_mode()
