@@ -133,7 +133,7 @@ def _asked(
     assert table is not None
     source = Rows(prepared.task, table, test)
     known = run.path / "evaluation.json"
-    evaluation = read_json(known) if known.is_file() else {"data": None}
+    evaluation: dict[str, Any] = read_json(known) if known.is_file() else {"data": None}
     mistakes = [one["row"] for one in evaluation["mistakes"]] if evaluation["data"] == table.name else []
     there = set(test)
     chosen = [row for row in mistakes if row in there][: rows // 2]
