@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["Absent", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Pieces", "Unreadable"]
+__all__ = ["AGAINST", "FOR", "Absent", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Pieces", "Unreadable"]
+
+FOR, AGAINST = (214, 39, 40), (31, 119, 180)
+"""Red and blue of equal lightness: of pieces that an answer hangs on, and of those that hinder it."""
 
 
 class Unreadable(Exception):

@@ -24,35 +24,29 @@ SCALE = "scale of "  # before the name of the tensor: no parameter's name holds 
 HALF = 65504.0  # the largest number of float16
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor], form: Form | None = None, of: Collection[str] = ()) -> int:
-    """Write tensors, of which those named in `of` take the form where they can; returns how many numbers did."""
-    kept: dict[str, Tensor] = {}
-    forms: dict[str, str] = {}
-    count = 0
+def write_weights(
+    path: Path, tensors: Mapping[str, Tensor], form: Form | None = None, of: Collection[str] = ()
+) -> None:
+    """Write tensors, of which those named in `of` take the form, where they can."""
+    kept, forms = dict(tensors), dict[str, str]()
     for name, tensor in tensors.items():
-        small = _small(tensor, form) if name in of and form is not None and tensor.is_floating_point() else None
-        if small is None or form is None:
-            kept[name] = tensor
-            continue
-        kept[name] = small[0]
-        if small[1] is not None:
-            kept[SCALE + name] = small[1]
-        forms[name] = form
-        count += tensor.numel()
+        small = _small(tensor, form) if form is not None and name in of else ()
+        if small:
+            kept |= zip((name, SCALE + name), small, strict=False)  # float16 has no scales
+            forms[name] = str(form)
     write_tensors(path, kept, {"forms": forms} if forms else None)
-    return count
 
 
-def _small(tensor: Tensor, form: Form) -> tuple[Tensor, Tensor | None] | None:
-    """The tensor in that form with its scales (R, 1, ...); None where it does not fit."""
+def _small(tensor: Tensor, form: Form) -> tuple[Tensor, ...]:
+    """The tensor in that form, and its scales (R, 1, ...) where it has some; nothing where it does not fit."""
     import torch
 
-    if not bool(torch.isfinite(tensor).all()):
-        return None
+    if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        return ()
     if form == "float16":
-        return (tensor.half(), None) if float(tensor.abs().max()) <= HALF else None
+        return (tensor.half(),) if float(tensor.abs().max()) <= HALF else ()
     if tensor.dim() < 2:  # biases and the like: few numbers, each of which matters
-        return None
+        return ()
     scale = tensor.float().abs().amax(tuple(range(1, tensor.dim())), keepdim=True).clamp(min=1e-30) / 127
     return (tensor / scale).round().to(torch.int8), scale
 
@@ -61,9 +55,14 @@ def read_weights(path: Path) -> dict[str, Any]:
     """The tensors of a file that `write_weights` wrote, in float32 where they were in fewer bits. Raises BadInput."""
     tensors, state = read_tensors(path)
     for name, form in state.get("forms", {}).items():
-        try:
-            small = tensors[name].float()
-            tensors[name] = small * tensors.pop(SCALE + name) if form == "int8" else small
-        except (KeyError, RuntimeError) as error:
-            raise BadInput(f"{path}: {name!r} is not what its header says ({error})") from error
+        scale = tensors.pop(SCALE + name, None)
+        small = tensors.get(name)
+        fits = small is not None and (form != "int8" or (scale is not None and scale.shape == _scales(small)))
+        if small is None or not fits:  # scales of another shape could make a small file a huge tensor
+            raise BadInput(f"{path}: {name!r} is not what its header says")
+        tensors[name] = small.float() if scale is None else small.float() * scale
     return tensors
+
+
+def _scales(tensor: Tensor) -> tuple[int, ...]:
+    return (*tensor.shape[:1], *[1] * (tensor.dim() - 1))

@@ -31,7 +31,7 @@ from ..task import Task
 from .parts import PartModule, Recorder, export_arguments, output_name
 from .session import METADATA_KEY, WEIGHTS_KEY, OnnxPredictor, part_path
 
-__all__ = ["MADE_UP", "Export", "MadeUp", "export_run"]
+__all__ = ["Export", "MadeUp", "export_run"]
 
 LONGEST = 1 << 26  # of a dimension that varies: pixels of a side, or samples of ten minutes
 MADE_UP = 16  # rows where a run has no data of its own

@@ -15,17 +15,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..collect.prepare import prepare_other_data, prepare_run
 from ..display import Display
-from ..evaluate import Score, as_array, evaluate_rows, intervals, predict_rows
+from ..evaluate import Score, as_array, evaluate_rows, held_out, intervals, predict_rows
 from ..finding import BadInput, Finding
 from ..kind import Metric
 from ..recipe import Section
 from ..run import CONTROL, Run
 from ..storage import read_json, write_bytes
-from ..task import Task
 from ..weights import Form, write_weights
-from .export import MADE_UP, MadeUp
+from .export import MadeUp
 
 __all__ = ["ShrinkSection", "Shrunk", "shrink_run"]
 
@@ -82,7 +80,7 @@ def shrink_run(
         before, after = (file.stat().st_size for file in (source, path / "model.safetensors"))
         if after >= before:
             raise BadInput(f"{run.path}: {section.quantize} makes {after:,} bytes of weights of {before:,}")
-        rows, scores, findings = _compare(run, made, section.data, display)
+        rows, scores, findings = _compare(run, made, model, section.data, display)
     except BaseException:
         shutil.rmtree(path)  # its own: it did not exist before
         raise
@@ -94,14 +92,15 @@ def shrink_run(
 
 
 def _compare(
-    run: Run, made: Run, data: str | None, display: Display
+    run: Run, made: Run, old: nn.Module, data: str | None, display: Display
 ) -> tuple[int, list[dict[str, float]], list[Finding]]:
     """How many rows both answered, the metrics of each, and what is to be said."""
-    old, new = run.model(), made.model()
+    new = made.model()
     if data is None and not run.has_data:
-        return MADE_UP, [{}, {}], [_apart(run.task(), old, new)]
-    prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
-    task, encoded, rows = prepared.task, prepared.encoded, torch.as_tensor(prepared.splits["test"])
+        given = MadeUp(run.task())
+        return len(given), [{}, {}], [_apart(given, old, new)]
+    prepared, encoded, rows = held_out(run, data, display)
+    task, old, new = prepared.task, old.to(encoded.device), new.to(encoded.device)
     source = task.data("test")
     answers = [source.answer(row) for row in source.numbers]
     before = intervals(task, predict_rows(task, old, encoded, rows), answers)
@@ -110,9 +109,9 @@ def _compare(
     return len(rows), values, [_cost(task.headline, before, after)]
 
 
-def _apart(task: Task, old: nn.Module, new: nn.Module) -> Finding:
+def _apart(given: MadeUp, old: nn.Module, new: nn.Module) -> Finding:
     """How far the outputs of a run without data are from what they were, on inputs that nobody recorded."""
-    given = MadeUp(task)
+    task = given.task
     encoded = [task.encode_given(given.given(row)) for row in given.numbers]
     with torch.inference_mode():
         batch = {role: task.kinds[role].collate([row[role] for row in encoded]) for role in encoded[0]}

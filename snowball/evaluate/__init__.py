@@ -21,6 +21,7 @@ from ..task import Task
 
 if TYPE_CHECKING:
     from ..collect.encode import Encoded
+    from ..collect.prepare import Prepared
     from ..run import Run
     from .repeat import RepeatSection
 
@@ -31,6 +32,7 @@ __all__ = [
     "as_array",
     "evaluate_rows",
     "evaluate_run",
+    "held_out",
     "predict_rows",
     "wilson_interval",
 ]
@@ -94,24 +96,29 @@ def evaluate_run(
     `repeats` asks for more trainings of the same recipe first, see repeat.py. A run whose training was stopped stays
     unfinished, so that it can be resumed.
     """
-    from ..collect.prepare import prepare_other_data, prepare_run
-    from ..training.machine import choose_device
     from .repeat import repeat
 
     display = display or Display(quiet=True)
     model = run.model()
-    prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
-    device = choose_device(run.recipe.train.device)
-    encoded = prepared.encoded.to(device)
+    prepared, encoded, rows = held_out(run, data, display)
     if repeats is not None and (repeats.seeds > 1 or repeats.shuffled):
         if data is not None:
             raise BadInput("seeds and shuffled train once more on the run's own data: leave other data out")
-        repeat(run, prepared, encoded, model.to(device), repeats, display)
-    rows = torch.as_tensor(prepared.splits["test"], device=encoded.index_device)
-    evaluation = evaluate_rows(run, prepared.task, model.to(device), encoded, rows, "test", display)
+        repeat(run, prepared, encoded, model.to(encoded.device), repeats, display)
+    evaluation = evaluate_rows(run, prepared.task, model.to(encoded.device), encoded, rows, "test", display)
     if run.finished:
         run.seal()
     return evaluation
+
+
+def held_out(run: Run, data: str | None, display: Display) -> tuple[Prepared, Encoded, Tensor]:
+    """What a run is scored on: its own data or other data, the rows on its device, and the test split's numbers."""
+    from ..collect.prepare import prepare_other_data, prepare_run
+    from ..training.machine import choose_device
+
+    prepared = prepare_run(run, display) if data is None else prepare_other_data(run, data, display)
+    encoded = prepared.encoded.to(choose_device(run.recipe.train.device))
+    return prepared, encoded, torch.as_tensor(prepared.splits["test"], device=encoded.index_device)
 
 
 def evaluate_rows(

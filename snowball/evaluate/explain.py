@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..display import Display
 from ..finding import BadInput, Finding
-from ..kind import Batch, Pieces
+from ..kind import AGAINST, FOR, Batch, Pieces
 from ..recipe import Section
 from ..rows import Rows
 from ..storage import read_json, write_bytes
@@ -207,15 +207,17 @@ class _Lab:
         """Falls from the first set's, each of what is still asked of the other."""
         variants = [self._hide(hidden) for hidden in sets]
         inputs = {role: self.task.kinds[role].collate([v[role] for v in variants]) for role in self.encoded}
-        targets = {role: t.expand(len(sets), *t.shape[1:]) for role, t in self.targets.items()}
-        targets = self.task.without(inputs, targets)
+        asked = {role: t.expand(len(sets), *t.shape[1:]) for role, t in self.targets.items()}
+        targets = self.task.without(inputs, asked)
         outputs = self.task.forward(self.model, Batch(inputs, targets, torch.zeros(len(sets), dtype=torch.long)))
-        falls = []
-        for row in range(len(sets)):
+
+        def focus(answered: int, row: int) -> float:
             part = Batch(_row(inputs, row), _row(targets, row), torch.zeros(1, dtype=torch.long))
-            whole, left = (self.task.focus(_row(outputs, number), part) for number in (0, row))
-            falls.append(float(whole - left))
-        return falls
+            return float(self.task.focus(_row(outputs, answered), part))
+
+        whole = focus(0, 0)  # what is asked of all is asked of the whole once
+        rows = range(len(sets))
+        return [(whole if targets is asked else focus(0, row)) - focus(row, row) for row in rows]
 
     def _hide(self, hidden: Sequence[tuple[str, int]]) -> dict[str, Tensor]:
         changed = dict(self.encoded)
@@ -240,9 +242,15 @@ def _write_page(
     for one, pictures in zip(explained, drawn, strict=True):
         texts = [_tinted_words(one, role) for role, picture in pictures.items() if picture is None]
         rows.append((one, [pictured(picture) for picture in pictures.values() if picture is not None], texts))
-    means = {key: float(np.mean([getattr(one, key) for one in explained])) for key in ("heaviest", "others")}
+    heaviest, others = _trial(explained)
+    shown = {"rows": rows, "findings": findings, "heaviest": heaviest, "others": others}
     page = template("explanation.html.j2", True, figure_text).render(
-        name=run.path.resolve().name, schema=run.schema, recipe=run.recipe, rows=rows, findings=findings, **means
+        name=run.path.resolve().name,
+        schema=run.schema,
+        recipe=run.recipe,
+        red=_css(FOR),
+        blue=_css(AGAINST),
+        **shown,
     )
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
@@ -252,9 +260,18 @@ def _tinted_words(one: Explanation, role: str) -> list[tuple[str, str, int]]:
     weights = one.weights[role].ravel()
     largest = max(float(np.abs(weights).max()), 1e-12)
     return [
-        (text, "214 39 40" if weight > 0 else "31 119 180", round(60 * abs(weight) / largest))
+        (text, _css(FOR if weight > 0 else AGAINST), round(60 * abs(weight) / largest))
         for text, weight in zip(one.names[role], weights.tolist(), strict=True)
     ]
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return " ".join(map(str, colour))
+
+
+def _trial(explained: Sequence[Explanation]) -> tuple[float, float]:
+    """The means of `heaviest` and of `others`."""
+    return float(np.mean([one.heaviest for one in explained])), float(np.mean([one.others for one in explained]))
 
 
 def _doubts(explained: Sequence[Explanation]) -> list[Finding]:
@@ -265,7 +282,7 @@ def _doubts(explained: Sequence[Explanation]) -> list[Finding]:
         if max(map(abs, falls)) < SAME:
             message = f"hiding all of {role} changes no answer to {len(falls)} inputs: the network does not look at it"
             findings.append(Finding("input-ignored", "error", message, {"role": role, "falls": falls}))
-    heaviest, others = (float(np.mean([getattr(one, key) for one in explained])) for key in ("heaviest", "others"))
+    heaviest, others = _trial(explained)
     if not findings and heaviest <= others:
         message = (
             f"without the pieces that weigh most the network speaks less for its answer by {heaviest:.3g}, without"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..kind import AGAINST, FOR
 from ._scene import Scene
 
 __all__ = ["draw_scene"]
@@ -19,7 +20,7 @@ SHARPER = 2  # drawn so much larger, then reduced: PIL's lines have no antialias
 MARGIN = 0.08
 PAST, TRUE, OTHERS = "#1f2937", "#00a152", "#9ca3af"
 TOLD = ("#e65100", "#1565c0", "#ad1457", "#6a1b9a", "#00838f", "#9e9d24")
-FOR, AGAINST, DISC = "#f4a6a6", "#a6c4f4", 40  # of weights; pixels of the largest's radius
+DISC, PALE = 40, 0.4  # of weights: pixels of the largest's radius, and how dark they are
 PAPER = np.array([255, 255, 255])
 LEAST = 0.22  # how dark the least likely future is
 
@@ -52,7 +53,8 @@ def draw_scene(scene: Scene, prediction: Mapping[str, Any] | None, weights: np.n
         for agent, points in enumerate(local[:, : scene.observed]):
             for weight, at in zip(weights[:, agent], (points[-1], points[np.isfinite(points[:, 0])][0]), strict=True):
                 radius = DISC * SHARPER * math.sqrt(abs(weight) / max(float(np.abs(weights).max()), 1e-12))
-                _dot(pen, place(at[None])[0], FOR if weight > 0 else AGAINST, radius)
+                colour = PAPER + PALE * (np.array(FOR if weight > 0 else AGAINST) - PAPER)
+                _dot(pen, place(at[None])[0], tuple(int(c) for c in colour), radius)
     asked = scene.asked
     for agent, points in enumerate(local):
         _line(pen, place(points[: scene.observed]), PAST if asked[agent] else OTHERS, 2 * thin)

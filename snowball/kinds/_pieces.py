@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["cut", "spans_of_time", "squares", "tinted"]
+from ..kind import AGAINST, FOR
+
+__all__ = ["cubes", "cut", "spans_of_time", "squares", "tinted"]
 
 DARKEST = 0.6  # how much of a place is covered by the colour of the largest weight
-FOR, AGAINST = (214, 39, 40), (31, 119, 180)  # red and blue of equal lightness
 
 
 def cut(lengths: Sequence[int], most: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
@@ -33,6 +34,11 @@ def cut(lengths: Sequence[int], most: Sequence[int]) -> tuple[Tensor, tuple[int,
 def squares(rows: int, columns: int) -> list[str]:
     """What the pieces of a picture are called, row by row."""
     return [f"row {row + 1}, column {column + 1}" for row in range(rows) for column in range(columns)]
+
+
+def cubes(seconds: float, stretches: int, rows: int, columns: int) -> list[str]:
+    """What the pieces of a film are called: squares of one stretch of time after another."""
+    return [f"{place}, {time}" for time in spans_of_time(seconds, stretches) for place in squares(rows, columns)]
 
 
 def spans_of_time(seconds: float, num: int) -> list[str]:

@@ -27,7 +27,7 @@ from ..rng import SampleRandom
 from ._films import FilmKind, strip, tinted_strip
 from ._image_augment import ImageAugment, augment_images
 from ._mouth import SMALLEST, Box, can_find, find_face, mouth_of
-from ._pieces import cut, spans_of_time, squares
+from ._pieces import cubes, cut
 from ._sound_file import is_sound
 from ._video_file import FILM_SUFFIXES, MAX_FILM, read_clip
 
@@ -233,8 +233,9 @@ class LipsKind(FilmKind):
     def pieces(self, value: Film, encoded: Tensor) -> Pieces:
         """Squares over a stretch of time, which become mid-grey."""
         of, lie = cut(encoded.shape, CUBES)
-        names = [f"{place}, {time}" for time in spans_of_time(value.seconds, lie[0]) for place in squares(*lie[1:])]
-        return Pieces(names, of[None], torch.tensor(HIDDEN, dtype=torch.uint8).reshape(1, 1, 1, 1), lie)
+        return Pieces(
+            cubes(value.seconds, *lie), of[None], torch.tensor(HIDDEN, dtype=torch.uint8).reshape(1, 1, 1, 1), lie
+        )
 
     def draw_pieces(self, value: Film, weights: np.ndarray) -> Image.Image:
         """A strip of what the network sees, one frame of each stretch of time."""

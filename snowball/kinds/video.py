@@ -23,7 +23,7 @@ from ._films import FilmKind, strip, tinted_strip
 from ._image_augment import ImageAugment, augment_images
 from ._near_pictures import near_pictures, sketch_pictures
 from ._picture_facts import BORDER, shown_facts
-from ._pieces import cut, spans_of_time, squares
+from ._pieces import cubes, cut
 from ._pixels import asked_or_common_size, pixel_state, resize_pixels
 from ._video_file import FILM_SUFFIXES, MAX_FRAMES, Clip, read_clip, thinned
 
@@ -187,9 +187,8 @@ class VideoKind(FilmKind):
     def pieces(self, value: Clip, encoded: Tensor) -> Pieces:
         """Squares over a stretch of time, which become the training frames' mean colour."""
         of, lie = cut((len(encoded), *self.size), CUBES)
-        names = [f"{place}, {time}" for time in spans_of_time(value.seconds, lie[0]) for place in squares(*lie[1:])]
         blank = torch.tensor(self.state["mean"]).round().to(torch.uint8)[None, None, :, None, None]
-        return Pieces(names, of[None, :, None], blank, lie)
+        return Pieces(cubes(value.seconds, *lie), of[None, :, None], blank, lie)
 
     def draw_pieces(self, value: Clip, weights: np.ndarray) -> Image.Image:
         """A strip of frames, one of each stretch of time."""
