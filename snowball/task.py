@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .answer import Answer
@@ -17,6 +16,7 @@ from .finding import BadInput, Finding, nearest
 from .kind import Absent, Batch, Block, Kind, Metric, Unreadable
 from .recipe import SHARED, Recipe, Section
 from .registry import kinds
+from .roles import columns_of_roles
 from .rows import Rows, readable
 from .schema import ColumnSchema, Schema
 from .table import Column, Table
@@ -152,22 +152,7 @@ class Task(ABC):
     @classmethod
     def pick_columns(cls, table: Table, recipe: Recipe) -> dict[str, Column]:
         """role -> column: the one the recipe names, else the first of the right kind."""
-        named = {cls.answer[0]: recipe.data.answer}
-        if recipe.data.given:
-            named |= dict(zip(cls.given, recipe.data.given.split(","), strict=False))
-        picked: dict[str, Column] = {}
-        for role, key in {**cls.given, cls.answer[0]: cls.answer[1]}.items():
-            name, kind = named.get(role), kinds()[key].column_kind()
-            taken = {column.name for column in picked.values()} | {n for other, n in named.items() if other != role}
-            free = [c for c in table.columns.values() if c.name not in taken]
-            matching = [c for c in free if c.kind == kind]
-            matching = matching or [replace(c, kind=kind) for c in free if c.kind in kinds()[key].adopts]
-            if name is None and not matching:
-                raise BadInput(f"{table.name}: no column of kind {kind}, which {cls.name} needs")
-            chosen = table.column(name) if name else matching[0]
-            taken_over = role in cls.given and (kinds()[key].column or chosen.kind in kinds()[key].adopts)
-            picked[role] = replace(chosen, kind=key) if taken_over else chosen
-        return picked
+        return columns_of_roles(cls.given, cls.answer, cls.name, table, recipe.data)
 
     @classmethod
     def fit(cls, table: Table, recipe: Recipe, train_rows: Sequence[int]) -> Schema:

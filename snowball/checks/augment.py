@@ -58,7 +58,8 @@ def undone(lab: Lab) -> Iterator[Finding]:
 
 def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...], bool]:
     """By what rows come turned, a random state for each way they come, and whether their targets move along."""
-    rows = min(LOOKED, len(loader.dataset))  # type: ignore[arg-type] # the caller asked
+    assert isinstance(loader.dataset, Sized)  # the caller asked
+    rows = min(LOOKED, len(loader.dataset))
     try:
         with lab.program.kept():
             draws = [_copied(_read(loader, range(rows), seed)) for seed in range(DRAWS)]

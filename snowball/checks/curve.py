@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import suppress
 from typing import Any
 
@@ -45,10 +45,15 @@ def schedule(lab: Lab) -> Iterator[Finding]:
     groups = [] if program.optimizer is None else program.optimizer.param_groups
     meant = max((float(group.get(key, 0.0)) for group in groups for key in ("max_lr", "initial_lr")), default=0.0)
     rises = (lrs[-1] > 1.01 * lrs[0] or meant > 2 * peak) and lrs[-1] >= 0.99 * peak and len(set(lrs)) > 2
-    if own.cut:  # too slow for another training: what the schedule does by itself
-        if rises and meant > 4 * peak and program.scheduler_step == "epoch":
+    # What the schedule does by itself tells without another training, for which a slow program has no time.
+    if rises and program.scheduler_step == "epoch" and meant > 2 * peak:
+        fits = _fits_batches(lab, meant)
+        if fits or (own.cut and meant > 4 * peak):
             message = f"stepped once an epoch the schedule rises to {peak:.2g} of the {meant:.2g} it is made for"
+            message += "; stepped once a batch, it reaches that and ends near 0 with the training" if fits else ""
             yield Finding("schedule", "error", message, {"highest": peak, "meant": meant}, EACH_BATCH)
+            return
+    if own.cut:
         return
     rebounds = _rebounds(lrs)
     evidence: dict[str, Any] = {
@@ -69,11 +74,6 @@ def schedule(lab: Lab) -> Iterator[Finding]:
     gain = max(own.gain(steady), own.gain(first))
     gain_by_batch = 0.0
     if rises and program.scheduler_step == "epoch":
-        if meant > 2 * peak and _fits_batches(lab, meant) and gain <= CLEAR:
-            message = f"stepped once an epoch the schedule rises to {peak:.2g} of the {meant:.2g} it is made for"
-            message += "; stepped once a batch, it reaches that and ends near 0 with the training"
-            yield Finding("schedule", "error", message, {**evidence, "meant": meant}, EACH_BATCH)
-            return
         with suppress(ValueError):  # a schedule may refuse to be stepped more often than it is long
             gain_by_batch = own.gain(lab.outcome(Change("a step of the schedule a batch", each_batch=True)))
     evidence["gain"] = max(gain, gain_by_batch)
@@ -100,10 +100,10 @@ def _planned(lab: Lab, *, each: bool) -> list[float]:
     its length is not known.
     """
     program, rates = lab.program, list[float]()
-    if program.epochs is None or program.optimizer is None or not hasattr(program.train, "__len__"):
+    if program.epochs is None or program.optimizer is None or not isinstance(program.train, Sized):
         return []
     with program.kept(seed=0), suppress(ValueError, TypeError):  # one that waits for a plateau is told the loss
-        for _ in range(program.epochs * (len(program.train) if each else 1)):  # type: ignore[arg-type]  # seen above
+        for _ in range(program.epochs * (len(program.train) if each else 1)):
             rates.append(max(float(group["lr"]) for group in program.optimizer.param_groups))
             program.scheduler.step()
     return rates

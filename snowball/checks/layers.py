@@ -74,7 +74,8 @@ def _beside_one_another(lab: Lab, layers: Sequence[nn.Module], one: Any, two: An
     for scale in (1.0, 2.0, 1.5):  # each of the last
         with torch.no_grad():
             for layer in layers:
-                layer.weight.mul_(scale)  # type: ignore[operator]  # each has one, which nn.Module does not tell
+                assert isinstance(layer.weight, Tensor)
+                layer.weight.mul_(scale)
         pairs = zip(eval_outputs(lab, one), eval_outputs(lab, two), strict=True)
         apart.append(torch.cat([(first - second).flatten() for first, second in pairs]))
     bend = apart[2] - 2 * apart[1] + apart[0]  # at 1, 2 and 3 times

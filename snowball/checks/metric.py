@@ -111,7 +111,8 @@ def _better_for_worse(lab: Lab) -> Iterator[Finding]:
     A score that leaves out what a network is unsure of rises as it grows unsure of more.
     """
     program, own, val = lab.program, lab.own, lab.held_out
-    assert program.evaluate is not None
+    evaluate = program.evaluate
+    assert evaluate is not None
     answered = own.notes.get("answered")
     if not answered or own.metric is None or not math.isfinite(own.val_loss) or own.val_loss <= 0 or not val.complete:
         return
@@ -129,7 +130,7 @@ def _better_for_worse(lab: Lab) -> Iterator[Finding]:
         """What the metric and the loss say of prepared outputs; NaN where the metric looks elsewhere."""
         stand_in = StandIn(table, made)
         with program.kept(seed=0), torch.no_grad():
-            score = float(program.evaluate(stand_in, program.val))  # type: ignore[misc] # as above
+            score = float(evaluate(stand_in, program.val))
             parts = [rows_of(made, slice(end - size, end)) for size, end in zip(sizes, accumulate(sizes), strict=True)]
             losses = [
                 float(program.loss(part, targets)) for part, (_, targets) in zip(parts, val.batches, strict=False)

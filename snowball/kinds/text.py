@@ -40,6 +40,7 @@ from ._tokenizer import (
     read_tokenizer,
     token_bytes,
 )
+from ._words import words_of_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["BEGIN", "END", "PAD", "TextAugment", "TextKind", "TextSection"]
 
 MAX_CHARACTERS = 1 << 30
-MOST_PIECES = 128  # that an explanation cuts a text into
 SKETCH = 32  # hashes of a MinHash sketch: the standard error of an estimated similarity is at most 0.09
 SHINGLE = 6  # bytes that are hashed together, about a word
 SHORT = 24  # bytes; of shorter texts, one other word makes another text
@@ -213,23 +213,8 @@ class TextKind(Answer):
 
     def pieces(self, value: str, encoded: Tensor) -> Pieces:
         """Words, or where there are many of them several at a time, which become unknown tokens."""
-        written = self._written(encoded.tolist())
-        begins = [i for i in range(1, len(written)) if written[i][:1].isspace() and not written[i - 1].isspace()]
-        begins = [0, *begins][:: -(-(len(begins) + 1) // MOST_PIECES)]
-        of = torch.bucketize(torch.arange(len(encoded)), torch.tensor(begins), right=True) - 1
-        ends = [*begins[1:], len(written)]
-        names = ["".join(written[first:last]) for first, last in zip(begins, ends, strict=True)]
+        names, of = words_of_tokens(self.tokenizer, encoded - self.offset, END - self.offset)
         return Pieces(names, of[None], torch.tensor([[UNKNOWN]], dtype=encoded.dtype), (len(names),))
-
-    def _written(self, tokens: Sequence[int]) -> list[str]:
-        """What each token adds to the text; one that is no text, such as an unknown word's, is called by its name."""
-        written, before = [], ""
-        for number, token in enumerate(tokens):
-            text = self.tokenizer.decode([one - self.offset for one in tokens[: number + 1] if one > END])
-            name = self.tokenizer.id_to_token(token - self.offset) or "unknown"
-            written.append(text[len(before) :] if len(text) > len(before) else f" {name}")
-            before = text if len(text) > len(before) else before
-        return written
 
     @classmethod
     def facts(cls, value: str) -> dict[str, Any]:
