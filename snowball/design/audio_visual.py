@@ -38,9 +38,12 @@ class FusionSection(Section):
     """Layers in which each step attends to both streams."""
     heads: int = Field(4, ge=1)
     """Heads of that attention; they divide the width."""
-    drop: float = Field(0.5, ge=0, lt=1)
-    """The share of training rows that lose one of their streams, either as often, so that the network works with one
-    alone (modality dropout; Shi et al., 2022)."""
+    alone: float = Field(1.0, ge=0)
+    """Weight of the loss of each stream by itself, beside that of both: every training row is spelt three times, so
+    that the network works with one stream alone."""
+    taught: float = Field(0.5, ge=0)
+    """Weight of how far each stream alone is from what both say at a step: both teach either (distillation; Hinton et
+    al., 2015)."""
 
 
 class _Fusion(nn.Module):
@@ -74,7 +77,8 @@ class _Fusion(nn.Module):
 
 class AudioVisualSpeller(nn.Module):
     """`model(audio=a, video=v)`: (B, L) int16 samples and (B, N, H, W) uint8 pixels, either of which may be padding
-    throughout, to `logits` (B, S, V) and `frames` (B,), each row's own steps.
+    throughout, to `logits` (B, S, V) and `frames` (B,), each row's own steps. In training also what each stream alone
+    says, sound before lips: `alone_logits` (B, 2, S, V) and `alone_frames` (B, 2), 0 where a row has none.
 
     A step lasts as long as a frame of sound, `audio.hop_ms` times `network.stride`.
     """
@@ -114,16 +118,30 @@ class AudioVisualSpeller(nn.Module):
         seen = self.look_over_time(seen, pictures)
         memory = torch.cat([self.heard(heard) + self.streams[0], self.seen(seen) + self.streams[1]], 1)
         inside = torch.cat([inside_frames(heard, sounds), inside_frames(seen, pictures)], 1)  # (B, K)
-        blocked = torch.where(inside, 0.0, NEVER)[:, None, None]
         times, of = self.ratio.numerator, self.ratio.denominator
         num = torch.sym_max(heard.shape[1], (seen.shape[1] * times + of - 1) // of)
-        steps = torch.maximum(sounds, (pictures * times + of - 1) // of)  # (B,)
+        seen_steps = (pictures * times + of - 1) // of
+        steps = torch.maximum(sounds, seen_steps)  # (B,)
         step_times = (torch.arange(num, device=audio.device) + 0.5) * self.step_seconds
         frame_times = (torch.arange(seen.shape[1], device=audio.device) + 0.5) * self.frame_seconds
         key_times = torch.cat([step_times[: heard.shape[1]], frame_times])  # (K,)
         apart = (step_times[:, None] - key_times).abs()  # (S, K)
-        x = self.first.expand(heard.shape[0], num, -1)
+        if not self.training:
+            return {"logits": self._spelt(memory, inside, apart, steps), "frames": steps}
+        is_sound = torch.arange(len(key_times), device=audio.device) < heard.shape[1]
+        ways = torch.stack([inside, inside & is_sound, inside & ~is_sound], 1)  # (B, 3, K)
+        frames = torch.stack([steps, sounds, seen_steps], 1)  # (B, 3)
+        spelt = self._spelt(memory.repeat_interleave(3, 0), ways.flatten(0, 1), apart, frames.flatten())
+        logits = spelt.unflatten(0, (-1, 3))
+        both = {"logits": logits[:, 0], "frames": steps}
+        return {**both, "alone_logits": logits[:, 1:], "alone_frames": frames[:, 1:]}
+
+    def _spelt(self, memory: Tensor, inside: Tensor, apart: Tensor, steps: Tensor) -> Tensor:
+        """(B, S, V) of those keys (B, K) of memory (B, K, D) that are inside, seconds apart (S, K), steps (B,)."""
+        blocked = torch.where(inside, 0.0, NEVER)[:, None, None]
+        x = self.first.expand(memory.shape[0], apart.shape[0], -1)
         for fusion in self.fusions:
             x = fusion(x, memory, apart, blocked)
         x = x * inside_frames(x, steps)[:, :, None]
-        return {"logits": self.head(self.body(x, steps)), "frames": steps}
+        logits: Tensor = self.head(self.body(x, steps))
+        return logits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -51,10 +50,10 @@ class AudioVisualSpeech(Spelled):
     conditions_label: ClassVar[str] = "signal to noise, dB"
     conditions_note: ClassVar[str] = f"white noise; {CLEAN:g} dB stands for the sound as it is"
     quick: ClassVar[Mapping[str, Any]] = {
-        **{"train.epochs": 8, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0, "fusion.drop": 0.2},
+        **{"train.epochs": 8, "train.batch_size": 8, "model.dropout": 0.0, "train.ema": 0.0},
         **{"network.channels": 8, "network.width": 48, "network.layers": 1, "fusion.layers": 1, "audio.mels": 24},
         **{"optim.lr": 0.006, "augment.shift": 0.0, "augment.masked_bands": 0, "augment.masked_spans": 0},
-        **{"augment.snr": None, "data.test": 0.1},
+        **{"augment.snr": None, "data.test": 0.1, "fusion.alone": 0.3, "fusion.taught": 0.0},
     }
 
     @classmethod
@@ -104,17 +103,20 @@ class AudioVisualSpeech(Spelled):
         self.transcript.check_fits(targets["text"], int(seconds / step))
         return inputs, targets
 
-    def augment(self, batch: Batch, rng: SampleRandom) -> Batch:
-        """Some rows lose one of their streams (modality dropout); what is left is then varied."""
-        drop = self.recipe[FusionSection].drop
-        audio, video = batch.inputs["audio"], batch.inputs["video"]
-        chance = rng.uniform(1)[:, 0]
-        has_sound, has_lips = (audio != PADDING).any(1), (video != NO_FRAME).flatten(1).any(1)
-        inputs = {
-            "audio": audio.masked_fill(((chance < drop / 2) & has_lips)[:, None], PADDING),
-            "video": video.masked_fill(((chance >= 1 - drop / 2) & has_sound)[:, None, None, None], NO_FRAME),
-        }
-        return super().augment(replace(batch, inputs=inputs), rng)
+    def loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Of what both streams spell; in training also of what each spells alone, and how far it is from both's."""
+        loss = super().loss(outputs, batch)
+        if "alone_logits" not in outputs:
+            return loss
+        fusion, target = self.recipe[FusionSection], batch.targets[self.answer_role]
+        teacher = outputs["logits"].detach().softmax(2)
+        steps = torch.arange(teacher.shape[1], device=teacher.device)
+        for logits, frames in zip(outputs["alone_logits"].unbind(1), outputs["alone_frames"].unbind(1), strict=True):
+            apart = -(teacher * logits.log_softmax(2)).sum(2)  # (B, S)
+            taught = (apart * (steps < frames[:, None])).sum() / self.transcript.count(target).clamp(min=1)
+            alone = self.answer_kind.loss({"logits": logits, "frames": frames}, target)
+            loss = loss + fusion.alone * alone + fusion.taught * taught
+        return loss / (1 + 2 * fusion.alone)
 
     def conditions(self) -> list[Condition]:
         """Both streams, and the sound alone, under white noise from none to 10 dB above the speech; the lips alone."""
