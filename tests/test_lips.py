@@ -15,6 +15,7 @@ from snowball.design.audio_visual import AudioVisualSpeller, FusionSection
 from snowball.design.lips import LipNetworkSection, LipShape, LipSpeller
 from snowball.finding import BadInput
 from snowball.kind import Absent, Unreadable
+from snowball.kinds._ctc import ctc_nll
 from snowball.kinds._sound_augment import with_noise
 from snowball.kinds._sync import lag_of, sync_curve
 from snowball.kinds.audio import PADDING
@@ -72,6 +73,30 @@ def test_a_stream_that_is_absent_changes_nothing_else(name: str) -> None:
     torch.testing.assert_close(whole["logits"][2:, :5], deaf["logits"][:, :5], rtol=1e-4, atol=1e-5)
     both = model(audio=heard[:1], video=films[:1])["logits"]
     assert not torch.allclose(both, model(audio=heard[:1], video=torch.full_like(films[:1], NO_FRAME))["logits"])
+
+
+@pytest.mark.parametrize("name", ["crnn", "conformer"])
+def test_in_training_each_stream_is_also_spelt_as_if_it_were_alone(name: str) -> None:
+    size = SoundNetworkSection(channels=4, width=16, layers=1, stride=4)
+    sound = SoundShape(8000, 16, 25.0, 10.0, PADDING, 5, 0.0)
+    model = AudioVisualSpeller(name, sound, SHAPE, 25.0, size, FusionSection(layers=1, heads=2))
+    films, heard = batch([9, 5, 1]), sounds([2880, 0, 1600])
+    films[2] = NO_FRAME
+    spelt = model.train()(audio=heard, video=films)
+    assert spelt["alone_frames"].tolist() == [[9, 9], [0, 5], [5, 0]]
+    model.eval()
+    for way, lost in enumerate(
+        ({"video": torch.full_like(films, NO_FRAME)}, {"audio": torch.full_like(heard, PADDING)})
+    ):
+        alone = model(**{"audio": heard, "video": films, **lost})["logits"]
+        for row, steps in enumerate(spelt["alone_frames"][:, way].tolist()):
+            torch.testing.assert_close(
+                spelt["alone_logits"][row, way, :steps], alone[row, :steps], rtol=1e-4, atol=1e-5
+            )
+    loss = ctc_nll(spelt["alone_logits"][:, 0], spelt["alone_frames"][:, 0], torch.tensor([[1, 2], [1, 2], [1, 2]]))
+    assert loss[1] == 0, "a stream that a row has not is not learned from"
+    loss.sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
 
 
 def test_noise_is_as_loud_as_was_asked_and_drawn_by_row() -> None:
