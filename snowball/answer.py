@@ -18,9 +18,21 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["TEMPERATURE", "Answer"]
+__all__ = ["TEMPERATURE", "Answer", "largest_difference"]
 
 TEMPERATURE = "temperature"  # in the state of an answer that was calibrated
+
+
+def largest_difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
+    """How far two sets of outputs are apart, entry by entry, each as a share of the largest (at least 1)."""
+    import numpy as np
+
+    largest = 0.0
+    for name, value in expected.items():
+        wanted, got = value.astype(np.float64), found[name].astype(np.float64)
+        if wanted.size:
+            largest = max(largest, float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max())))
+    return largest
 
 
 class Answer(Kind):
@@ -96,15 +108,8 @@ class Answer(Kind):
         return outputs
 
     def difference(self, expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-        """How far two runtimes' finished outputs are apart: entry by entry, as a share of the largest."""
-        import numpy as np
-
-        largest = 0.0
-        for name, value in expected.items():
-            wanted, got = value.astype(np.float64), found[name].astype(np.float64)
-            if wanted.size:
-                largest = max(largest, float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max())))
-        return largest
+        """How far two runtimes' finished outputs are apart; by default entry by entry."""
+        return largest_difference(expected, found)
 
     @abstractmethod
     def as_target(self, outputs: Mapping[str, Tensor]) -> Tensor:

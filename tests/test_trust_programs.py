@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import json
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +16,11 @@ TRUST = Path(__file__).resolve().parents[1] / "benchmarks" / "trust"
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("trust_run", TRUST / "run.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    path, sys.modules["trust_run"] = list(sys.path), module
-    spec.loader.exec_module(module)
-    sys.path[:] = path
-    return module
+def bench() -> Iterator[ModuleType]:
+    """`run.py`, which finds what lies beside it where it is started as a program."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TRUST)
+        yield importlib.import_module("run")
 
 
 def declared(path: Path) -> dict[str, Any]:

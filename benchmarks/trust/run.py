@@ -30,14 +30,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harm import FOLDERS, PROGRAMS, load
+
+from snowball.evaluate import wilson_interval
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT), str(HERE)]
-
-from harm import FOLDERS, PROGRAMS, load  # noqa: E402  (this folder has to be on the path first)
-
-from snowball.evaluate import wilson_interval  # noqa: E402
-
 FAMILIES = {
     "data": "label-noise label-misaligned input-scale train-val-mismatch split-overlap target-leak class-imbalance "
     "unshuffled augment-target worker-seeds constant-input",

@@ -157,7 +157,7 @@ def _tried(lab: Lab) -> None:
         raise
     except StopIteration as error:
         raise BadInput("'train' gives no batch") from error
-    except Exception as error:
+    except Exception as error:  # the program's own code may raise anything
         raise BadInput(
             f"model and loss cannot be called with the first training batch: {type(error).__name__}: {error}"
         ) from error

@@ -56,7 +56,7 @@ def _run(function: Callable[[], Any], path: Path) -> Any:
     """Raises BadInput, with the line of the file, for whatever a person's code raises."""
     try:
         return function()
-    except Exception as error:
+    except Exception as error:  # a person's code may raise anything
         own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = f", line {own[-1]}" if own else ""
         raise BadInput(f"{path}{line}: {type(error).__name__}: {error}") from error

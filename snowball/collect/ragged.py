@@ -7,8 +7,6 @@ memory that it may take stands in a file, and is read row by row.
 from __future__ import annotations
 
 import os
-import tempfile
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..finding import BadInput
-from .cache import cache_folder
+from .cache import cache_folder, no_room, unlinked_file
 
 __all__ = ["FlatFile", "RaggedBuilder", "RaggedRows", "row_lengths"]
 
@@ -33,10 +31,11 @@ class FlatFile:
     def __init__(self, like: Tensor) -> None:
         self.shape, self.dtype = like.shape[1:], like.dtype
         self._entry = max(1, like[:1].nbytes)
-        folder = cache_folder()
-        self._file = tempfile.TemporaryFile(dir=folder, prefix="encoded-")  # noqa: SIM115 (lives as long as we do)
-        weakref.finalize(self, self._file.close)
         self.num_entries = 0
+        try:
+            self._file = unlinked_file(self)
+        except OSError as error:
+            raise no_room(0, error) from error
 
     @property
     def nbytes(self) -> int:
@@ -45,12 +44,9 @@ class FlatFile:
     def append(self, entries: Tensor) -> None:
         content = np.ascontiguousarray(entries.numpy()).tobytes()
         try:
-            written = os.pwrite(self._file.fileno(), content, self.nbytes)
+            written = os.pwrite(self._file, content, self.nbytes)
         except OSError as error:
-            raise BadInput(
-                f"{cache_folder()}: {self.nbytes / 2**30:.1f} GiB of encoded rows: {error.strerror};"
-                " free some space, or point SNOWBALL_CACHE elsewhere"
-            ) from error
+            raise no_room(self.nbytes, error) from error
         if written != len(content):  # a single call writes at most 2 GiB
             raise BadInput(f"{cache_folder()}: encoded rows could not be written: no space, or a row of over 2 GiB")
         self.num_entries += len(entries)
@@ -60,7 +56,7 @@ class FlatFile:
         out = torch.empty((length, *self.shape), dtype=self.dtype)
         if length:
             view: Any = out.view(length, -1).numpy().view(np.uint8)
-            if os.preadv(self._file.fileno(), [view], start * self._entry) != view.nbytes:
+            if os.preadv(self._file, [view], start * self._entry) != view.nbytes:
                 raise BadInput(f"{cache_folder()}: encoded rows could not be read back")
         return out
 

@@ -7,15 +7,13 @@ soon make all of the file resident (measured 2026-11-24). Reading leaves the cac
 from __future__ import annotations
 
 import os
-import tempfile
-import weakref
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..finding import BadInput
-from .cache import cache_folder
+from .cache import cache_folder, no_room, unlinked_file
 
 __all__ = ["RowFile"]
 
@@ -29,29 +27,24 @@ class RowFile:
         self._shape, self._dtype = first.shape, first.dtype
         self._row_bytes = first.nbytes
         self.nbytes = num_rows * self._row_bytes
-        folder = cache_folder()
         try:
-            self._file = tempfile.TemporaryFile(dir=folder, prefix="encoded-")  # noqa: SIM115 (lives as long as we do)
-            weakref.finalize(self, self._file.close)
-            self._file.truncate(self.nbytes)
+            self._file = unlinked_file(self)
+            os.ftruncate(self._file, self.nbytes)
             if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is met here, not at a later row
-                os.posix_fallocate(self._file.fileno(), 0, max(1, self.nbytes))
+                os.posix_fallocate(self._file, 0, max(1, self.nbytes))
         except OSError as error:
-            raise BadInput(
-                f"{folder}: {self.nbytes / 2**30:.1f} GiB for encoded rows: {error.strerror};"
-                " free some space, or point SNOWBALL_CACHE elsewhere"
-            ) from error
+            raise no_room(self.nbytes, error) from error
 
     def put(self, row: int, value: Tensor) -> None:
         """Write one row."""
         content = np.ascontiguousarray(value.numpy()).tobytes()
-        os.pwrite(self._file.fileno(), content, row * self._row_bytes)
+        os.pwrite(self._file, content, row * self._row_bytes)
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
         """(B, ...): the rows with these numbers, as `Tensor.index_select(0, rows)` gives them."""
         out = torch.empty((len(rows), *self._shape), dtype=self._dtype)
         view = out.view(len(rows), -1).numpy().view(np.uint8) if len(rows) else np.empty((0, 0), np.uint8)
         for position, row in enumerate(rows.tolist()):
-            if os.preadv(self._file.fileno(), [view[position]], row * self._row_bytes) != self._row_bytes:
+            if os.preadv(self._file, [view[position]], row * self._row_bytes) != self._row_bytes:
                 raise BadInput(f"{cache_folder()}: row {row} of the encoded rows could not be read back")
         return out

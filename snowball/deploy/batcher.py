@@ -222,7 +222,7 @@ class Batcher(Generic[Row, Answer]):
             if len(answers) != len(rows):
                 raise RuntimeError(f"{len(rows)} rows gave {len(answers)} answers")
             return answers
-        except Exception as error:
+        except Exception as error:  # whatever a row does to the network, that row alone is answered with it
             if len(rows) == 1:
                 return [error]
             return [answer for row in rows for answer in self._answers([row])]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..answer import Answer
+from ..answer import largest_difference
 from ..collect.prepare import prepare_other_data, prepare_run
 from ..display import Display
 from ..evaluate import as_array
@@ -313,7 +313,7 @@ def _answers(
     """
     torch_answers: list[dict[str, Any]] = []
     onnx_answers: list[dict[str, Any]] = []
-    apart = {"rows": 0.0, **({"resizing": 0.0} if resized else {})}
+    apart = dict.fromkeys(("rows", "resizing") if resized else ("rows",), 0.0)
     for row, tensors in zip(encoded, raw, strict=True):
         found = predictor.run([tensor.numpy() for tensor in tensors])
         with torch.no_grad():
@@ -323,7 +323,7 @@ def _answers(
                 made = {role: whole.preprocess[role](value) for role, value in zip(row, tensors, strict=True)}
                 said_of_made = whole.model(**made)
                 expected = _arrays(task.answer_kind.finish(said_of_made))
-                moved = Answer.difference(task.answer_kind, _arrays(said), _arrays(said_of_made))
+                moved = largest_difference(_arrays(said), _arrays(said_of_made))
                 apart["resizing"] = max(apart["resizing"], moved)
         apart["rows"] = max(apart["rows"], task.answer_kind.difference(expected, found))
         torch_answers += task.decode(answered)

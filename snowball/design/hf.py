@@ -99,7 +99,7 @@ def hub_network(kind: str, config: Mapping[str, Any], attention: str = "sdpa") -
     try:
         built = transformers.AutoConfig.for_model(known.pop("model_type"), **known)
         network: nn.Module = getattr(transformers, kind).from_config(built, attn_implementation=attention)
-    except Exception as error:
+    except Exception as error:  # so do its networks
         raise BadInput(f"a {config.get('model_type')} cannot be built for this task: {brief(error)}") from error
     return network.float()
 
@@ -111,7 +111,7 @@ def _load(network: nn.Module, kind: str, name: str) -> float:
         source, about = getattr(transformers, kind).from_pretrained(
             _source(name), use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
-    except Exception as error:
+    except Exception as error:  # as for the configuration
         raise BadInput(f"model={name}: no weights to be read: {brief(error)}") from error
     own, found = network.state_dict(), source.state_dict()
     found = {key: value for key, value in found.items() if key not in about["missing_keys"]}  # those are new and random

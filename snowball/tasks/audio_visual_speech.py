@@ -111,9 +111,10 @@ class AudioVisualSpeech(Spelled):
         fusion, target = self.recipe[FusionSection], batch.targets[self.answer_role]
         teacher = outputs["logits"].detach().softmax(2)
         steps = torch.arange(teacher.shape[1], device=teacher.device)
+        tokens = self.transcript.count(target).clamp(min=1)
         for logits, frames in zip(outputs["alone_logits"].unbind(1), outputs["alone_frames"].unbind(1), strict=True):
             apart = -(teacher * logits.log_softmax(2)).sum(2)  # (B, S)
-            taught = (apart * (steps < frames[:, None])).sum() / self.transcript.count(target).clamp(min=1)
+            taught = (apart * (steps < frames[:, None])).sum() / tokens
             alone = self.answer_kind.loss({"logits": logits, "frames": frames}, target)
             loss = loss + fusion.alone * alone + fusion.taught * taught
         return loss / (1 + 2 * fusion.alone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -220,7 +220,10 @@ def test_progress_is_one_line_per_tenth(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_two_at_once_download_once(server: Server, tmp_path: Path) -> None:
     paths: list[Path] = []
-    one: Callable[[], None] = lambda: paths.append(fetch(_remote(server.url), tmp_path, _quiet))  # noqa: E731
+
+    def one() -> None:
+        paths.append(fetch(_remote(server.url), tmp_path, _quiet))
+
     threads = [threading.Thread(target=one) for _ in range(3)]
     for thread in threads:
         thread.start()

@@ -94,8 +94,6 @@ def test_a_folder_of_documents(tmp_path: Path, write: Callable[..., Path], read:
     ],
 )
 def test_splits(tmp_path: Path, write: Callable[..., Path], read: Read, names: list[str], splits: list[str]) -> None:
-    if "/" in names[0] and "text" not in kinds():
-        pytest.skip("no kind text, whose files stand in folders")
     for name in names:
         write(name)
     table = read(tmp_path)

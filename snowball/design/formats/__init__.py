@@ -65,7 +65,7 @@ class Format(ABC):
     @classmethod
     def compare(cls, files: Sequence[Path], imported: Imported, check: str) -> list[Difference]:
         """How far each layer is from what `check` says for the same files and a made-up input."""
-        raise NotImplementedError
+        raise NotImplementedError  # of a format that names no `checks`, which are looked at before
 
 
 @cache

@@ -6,6 +6,7 @@ behind: it depends on the size of the picture, as in TensorFlow.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -54,7 +55,7 @@ def pad_sides(x: Tensor, pairs: Sequence[tuple[int, int]], value: float = 0.0) -
     return F.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)
 
 
-class ChannelsFirst(KerasModule):
+class ChannelsFirst(KerasModule, ABC):
     """A layer that works on (N, C, sides...), whichever way Keras has them."""
 
     def __init__(self, spec: Spec, dims: int) -> None:
@@ -65,9 +66,9 @@ class ChannelsFirst(KerasModule):
         shape = spec.shapes[0]
         self.channels = shape[-1] if self._moves else shape[1]
 
+    @abstractmethod
     def inner(self, x: Tensor) -> Tensor:
         """(N, C, sides...) to the same."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x.movedim(-1, 1)).movedim(1, -1) if self._moves else self.inner(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ __all__ = ["bidirectional", "recurrent", "time_distributed"]
 GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 
 
-class _Recurrent(KerasModule):
+class _Recurrent(KerasModule, ABC):
     """(N, T, C), and states (N, U) to begin with, to (N, U) or (N, T, U), and to the states behind where asked."""
 
     kernel: nn.Parameter
@@ -50,9 +51,9 @@ class _Recurrent(KerasModule):
             variables.append(Variable("bias", (2, wide) if self.reset_after else (wide,)))
         self.add_variables(replace(variable, group="cell") for variable in variables)
 
+    @abstractmethod
     def step(self, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         """What the kernel makes of one step's input, (N, gates * U), and the states before, to those behind."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor, *states: Tensor, initial_state: tuple[Tensor, ...] = ()) -> Any:
         held = list(states or initial_state)
@@ -159,7 +160,8 @@ class _TimeDistributed(KerasModule):
 @register("SimpleRNN", "LSTM", "GRU", options=("initial_state",))
 def recurrent(spec: Spec) -> KerasModule:
     """Elman, 1990; Hochreiter and Schmidhuber, 1997; Cho et al., 2014."""
-    return {"SimpleRNN": _Simple, "LSTM": _LSTM, "GRU": _GRU}[spec.layer.type](spec)
+    layers: dict[str, Callable[[Spec], KerasModule]] = {"SimpleRNN": _Simple, "LSTM": _LSTM, "GRU": _GRU}
+    return layers[spec.layer.type](spec)
 
 
 @register("Bidirectional")
