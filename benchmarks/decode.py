@@ -3,9 +3,10 @@
     python benchmarks/decode.py [--data DIR] [--pictures 2000] [--rounds 3] [--memory-gb G]
 
 The DataLoader has two workers that decode, crop and flip with PIL, as most people write it. Snowball encodes the folder
-once and then crops and flips in batches; its first pass is the encoding and one epoch of batches, later passes are
-epochs from what it holds: in memory, or with a small --memory-gb in a file. Rounds alternate; a step of the network is
-left out of both.
+once and then crops and flips in batches. Its first pass is the encoding and one epoch of batches: `decode and augment`
+is what the DataLoader does, too; `with all of prepare` also reads the folder, splits it, learns mean and deviation, and
+looks at each picture for the audit (digest, facts, near copies). Later passes are epochs from what it holds: in memory,
+or with a small --memory-gb in a file. Rounds alternate; a step of the network is left out of both.
 """
 
 from __future__ import annotations
@@ -18,21 +19,30 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from snowball.collect.encode import encode_table
 from snowball.collect.prepare import Prepared, prepare
 from snowball.collect.read.archive import extract
 from snowball.display import Display
+from snowball.kinds.image import ImageKind
 from snowball.rng import SampleRandom
 from snowball.training.epochs import Epochs
 from snowball.training.machine import keep_freed_memory
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "imagenet-sample"
 BATCH = 64
+WORDS = {
+    "loader": "DataLoader, PIL, 2 workers",
+    "alone": "first pass, decode and augment",
+    "first": "first pass, with all of prepare",
+    "later": "later passes",
+}
 
 
 def write_pictures(source: Path, folder: Path, num: int) -> None:
@@ -87,6 +97,19 @@ def snowball_prepare(folder: Path, memory_gb: float = 2.0) -> tuple[Prepared, fl
     return prepared, time.perf_counter() - started
 
 
+def snowball_encode(prepared: Prepared) -> float:
+    """Seconds to decode and resize all pictures, without what an audit wants to know of them."""
+    nothing = {
+        "digest": classmethod(lambda cls, value: ""),
+        "facts": classmethod(lambda cls, value: {}),
+        "sketch": lambda kind, value: None,
+    }
+    started = time.perf_counter()
+    with patch.multiple(ImageKind, **nothing):
+        encode_table(prepared.task, prepared.table)
+    return time.perf_counter() - started
+
+
 def snowball_pass(prepared: Prepared, epoch: int) -> float:
     task, encoded = prepared.task, prepared.encoded
     rows = torch.arange(len(prepared.table))
@@ -108,16 +131,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pictures(asked.data, folder, asked.pictures)
-        rates: dict[str, list[float]] = {"loader": [], "first": [], "later": []}
+        rates: dict[str, list[float]] = {"loader": [], "alone": [], "first": [], "later": []}
         loader = DataLoader(Pictures(folder), BATCH, shuffle=True, num_workers=2, persistent_workers=True)
         loader_pass(loader)  # the workers' start is left out
         for _ in range(asked.rounds):
             rates["loader"].append(asked.pictures / loader_pass(loader))
             prepared, seconds = snowball_prepare(folder, asked.memory_gb)
             rates["first"].append(asked.pictures / (seconds + snowball_pass(prepared, 0)))
+            rates["alone"].append(asked.pictures / (snowball_encode(prepared) + snowball_pass(prepared, 0)))
             rates["later"].append(asked.pictures / snowball_pass(prepared, 1))
     print("| | pictures/s (range) | ratio to the DataLoader |\n| --- | --- | --- |")
-    for key, words in {"loader": "DataLoader, PIL, 2 workers", "first": "first pass", "later": "later passes"}.items():
+    for key, words in WORDS.items():
         ratio = statistics.median(a / b for a, b in zip(rates[key], rates["loader"], strict=True))
         middle, low, high = statistics.median(rates[key]), min(rates[key]), max(rates[key])
         print(f"| {words} | {middle:.0f} ({low:.0f} to {high:.0f}) | {ratio:.2f} |")

@@ -6,12 +6,13 @@ Shapes: B rows in a batch.
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+
+import xxhash
 
 from .finding import BadInput, Finding
 from .recipe import Recipe, Section
@@ -23,10 +24,37 @@ if TYPE_CHECKING:
 
     from .rng import SampleRandom
 
-__all__ = ["AGAINST", "FOR", "Absent", "Batch", "Block", "Follow", "Kind", "Metric", "Named", "Pieces", "Unreadable"]
+__all__ = [
+    "AGAINST",
+    "FOR",
+    "Absent",
+    "Batch",
+    "Block",
+    "Follow",
+    "Kind",
+    "Metric",
+    "Named",
+    "Pieces",
+    "Unreadable",
+    "content_digest",
+]
 
 FOR, AGAINST = (214, 39, 40), (31, 119, 180)
 """Red and blue of equal lightness: of pieces that an answer hangs on, and of those that hinder it."""
+
+
+def content_digest(words: str, numbers: np.ndarray | None = None) -> str:
+    """32 hex digits by XXH3: 0.05 ms for the pixels of 500 x 375, where SHA-256 takes 0.46 (2026-11-27).
+
+    It tells rows apart that were not made to deceive; nothing that comes from a stranger is trusted for it.
+
+    >>> content_digest("0"), content_digest("0") == content_digest("1")
+    ('ce8f15881282a4001982e3a7bb241055', False)
+    """
+    seen = xxhash.xxh3_128(words.encode())
+    if numbers is not None:
+        seen.update(numbers.data if numbers.flags.c_contiguous else numbers.tobytes())
+    return seen.hexdigest()
 
 
 class Unreadable(Exception):
@@ -197,7 +225,7 @@ class Kind(ABC):
     @classmethod
     def digest(cls, value: Any) -> str:
         """A fingerprint of the raw value; equal values have equal digests."""
-        return hashlib.blake2b(str(value).encode(), digest_size=16).hexdigest()
+        return content_digest(str(value))
 
     @classmethod
     def facts(cls, value: Any) -> dict[str, Any]:

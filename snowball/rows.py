@@ -46,7 +46,7 @@ class Rows(Sequence[tuple[dict[str, Any], Any]]):
 
 def readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[Any]:
     """What a kind reads of these rows of a column; cells that cannot be read are passed over."""
-    from .threads import one_core_each
+    from .threads import in_order, one_core_each
 
     def read(row: int) -> list[Any]:
         try:
@@ -58,5 +58,4 @@ def readable(kind: type[Kind], column: Column, rows: Sequence[int]) -> Iterator[
         yield from chain.from_iterable(map(read, rows))
         return
     with one_core_each() as pool:  # a kind of which few rows are looked at is costly to read
-        for start in range(0, len(rows), IN_FLIGHT):
-            yield from chain.from_iterable(pool.map(read, rows[start : start + IN_FLIGHT]))
+        yield from chain.from_iterable(in_order(pool, read, rows, IN_FLIGHT))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
-__all__ = ["one_core_each"]
+__all__ = ["in_order", "one_core_each"]
 
 
 @contextmanager
@@ -29,3 +31,19 @@ def one_core_each(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
             yield pool
     finally:
         torch.set_num_threads(before)
+
+
+def in_order(pool: ThreadPoolExecutor, make: Callable[[Any], Any], parts: Iterable[Any], ahead: int) -> Iterator[Any]:
+    """What `make` gives of each part, in order; at most `ahead` parts are begun before the first is taken.
+
+    >>> with one_core_each(2) as pool:
+    ...     list(in_order(pool, str, range(3), ahead=2))
+    ['0', '1', '2']
+    """
+    begun: deque[Future[Any]] = deque()
+    for part in parts:
+        begun.append(pool.submit(make, part))
+        if len(begun) == ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()

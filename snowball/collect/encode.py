@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..rows import Rows
 from ..schema import fingerprint
 from ..table import Table
 from ..task import Task
-from ..threads import one_core_each
+from ..threads import in_order, one_core_each
 from .ragged import RaggedBuilder, RaggedRows, row_lengths
 from .row_file import RowFile
 
@@ -29,8 +29,8 @@ __all__ = ["Encoded", "Held", "encode_table"]
 
 Held = Tensor | RowFile | RaggedRows
 
-CHUNK = 512  # rows that are encoded before the next are begun: bounds what is in flight
 PART = 32  # rows that a thread takes at once: handing over a row costs as much as encoding a small picture
+AHEAD = 16  # parts that are encoded before the first is put in its place: bounds what is in flight
 
 
 @dataclass
@@ -58,9 +58,9 @@ class Encoded:
 
     def batch(self, rows: Tensor) -> Batch:
         """The rows with these numbers (B,) as a batch on `device`."""
-        inputs = {role: held.index_select(0, rows) for role, held in self.inputs.items()}
+        inputs = {role: _select(held, rows) for role, held in self.inputs.items()}
         targets = {
-            role: inputs[role] if self.inputs.get(role) is held else held.index_select(0, rows)
+            role: inputs[role] if self.inputs.get(role) is held else _select(held, rows)
             for role, held in self.targets.items()
         }
         if rows.device == self.device:
@@ -107,6 +107,15 @@ class Encoded:
         return replace(self, inputs=moved[0], targets={**moved[1], **shared}, device=device)
 
 
+def _select(held: Held, rows: Tensor) -> Tensor:
+    """(B, ...): rows by number, laid out as they are held."""
+    if not isinstance(held, Tensor) or held.is_contiguous():
+        return held.index_select(0, rows)
+    # Left to itself torch gathers such rows value by value: 0.19 against 0.02 ms for 3 x 224 x 224 (2026-11-27).
+    out = torch.empty_permuted((len(rows), *held.shape[1:]), held.dim_order(), dtype=held.dtype, device=held.device)
+    return torch.index_select(held, 0, rows, out=out)
+
+
 def _on_disk(held: Held) -> bool:
     return isinstance(held, RowFile) or (isinstance(held, RaggedRows) and held.on_disk)
 
@@ -140,12 +149,11 @@ def encode_table(
         sketch = columns[first].sketch(given[first]) if sketching and given[first] is not None else None
         return {**inputs, **targets}, digest, task.facts(given, answer), sketch
 
-    numbers = iter(range(len(table)))
+    parts = [range(start, min(start + PART, len(table))) for start in range(0, len(table), PART)]
     with one_core_each() as pool:
-        while chunk := list(islice(numbers, CHUNK)):
-            parts = [chunk[start : start + PART] for start in range(0, len(chunk), PART)]
-            encoded = pool.map(lambda part: [encode(row) for row in part], parts)
-            for row, result in zip(chunk, chain.from_iterable(encoded), strict=True):
+        done = in_order(pool, lambda part: [encode(row) for row in part], parts, AHEAD)
+        for part, results in zip(parts, done, strict=True):
+            for row, result in zip(part, results, strict=True):
                 if isinstance(result, str):
                     bad[row] = result
                     continue
@@ -156,7 +164,7 @@ def encode_table(
                 for role, value in row_facts.items():
                     facts[role][row] = value
             if progress:
-                progress(chunk[-1] + 1, len(table))
+                progress(part[-1] + 1, len(table))
     _gate_bad_rows(table, bad, task.recipe.data.max_bad)
     held = builder.rows()
     inputs = {role: held[role] for role in task.given}
@@ -191,8 +199,11 @@ class _Builder:
                 self._held[role] = RaggedBuilder(self._num_rows, padding, self._budget)
             elif in_memory:
                 # numpy's zeros are pages of the kernel's that are touched once, when rows come; torch writes its own
-                held = np.zeros((self._num_rows, *tensor.shape), dtype=tensor.numpy().dtype)
-                self._held[role] = torch.from_numpy(held)
+                order = tensor.dim_order()
+                held = np.zeros((self._num_rows, *tensor.permute(order).shape), dtype=tensor.numpy().dtype)
+                self._held[role] = torch.from_numpy(held).permute(
+                    0, *(1 + order.index(dim) for dim in range(tensor.dim()))
+                )
             else:
                 self._held[role] = RowFile(self._num_rows, tensor)
 

@@ -25,6 +25,7 @@ class RowFile:
 
     def __init__(self, num_rows: int, first: Tensor) -> None:
         self._shape, self._dtype = first.shape, first.dtype
+        self._order = first.dim_order()  # from the outermost dimension of its layout in memory to the innermost
         self._row_bytes = first.nbytes
         self.nbytes = num_rows * self._row_bytes
         try:
@@ -37,13 +38,14 @@ class RowFile:
 
     def put(self, row: int, value: Tensor) -> None:
         """Write one row."""
-        content = np.ascontiguousarray(value.numpy()).tobytes()
-        os.pwrite(self._file, content, row * self._row_bytes)
+        os.pwrite(self._file, value.permute(self._order).numpy().tobytes(), row * self._row_bytes)
 
     def index_select(self, dim: int, rows: Tensor) -> Tensor:
-        """(B, ...): the rows with these numbers, as `Tensor.index_select(0, rows)` gives them."""
-        out = torch.empty((len(rows), *self._shape), dtype=self._dtype)
-        view = out.view(len(rows), -1).numpy().view(np.uint8) if len(rows) else np.empty((0, 0), np.uint8)
+        """(B, ...): the rows with these numbers, laid out as they were put."""
+        order = (0, *(1 + dim for dim in self._order))
+        out = torch.empty_permuted((len(rows), *self._shape), order, dtype=self._dtype)
+        rows_of = out.permute(order).reshape(len(rows), -1) if len(rows) else torch.empty(0, 0)
+        view = rows_of.numpy().view(np.uint8)
         for position, row in enumerate(rows.tolist()):
             if os.preadv(self._file, [view[position]], row * self._row_bytes) != self._row_bytes:
                 raise BadInput(f"{cache_folder()}: row {row} of the encoded rows could not be read back")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..finding import Finding
-from ..kind import Kind
+from ..kind import Kind, content_digest
 from ..table import Part
 from ._part import read_part
 from ._pieces import tinted
@@ -52,8 +51,7 @@ class FilmKind(Kind):
 
     @classmethod
     def digest(cls, value: Any) -> str:
-        shape = str(value.frames.shape).encode()
-        return hashlib.blake2b(shape + value.frames.tobytes(), digest_size=16).hexdigest()
+        return content_digest(str(value.frames.shape), value.frames)
 
     @classmethod
     def facts(cls, value: Any) -> dict[str, Any]:

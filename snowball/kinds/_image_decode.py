@@ -52,15 +52,13 @@ def decode_picture(source: bytes | Path) -> np.ndarray:
 
 
 def resize_picture(value: np.ndarray, height: int, width: int) -> Tensor:
-    """(C, height, width) uint8: antialiased bilinear, at most one grey level from Pillow's BILINEAR.
+    """(C, height, width) uint8, laid out channels last: antialiased bilinear, at most one grey level from Pillow's.
 
-    For photographs of 500 x 375 and a side of 224 that is 0.001 on average, at a quarter of Pillow's time: 0.46 against
-    1.74 ms of one core (2026-11-25).
+    For photographs of 500 x 375 and a side of 224 that is 0.001 on average, at a fifth of Pillow's time: 0.32 against
+    1.74 ms of one core, 0.44 where the kernel is not told that channels come last (2026-11-27).
     """
-    pixels = torch.from_numpy(np.require(value, requirements=("C", "W", "O")))
-    channels_first = pixels[None] if value.ndim == 2 else pixels.permute(2, 0, 1)  # a view: the kernel's own layout
-    resized = F.interpolate(channels_first[None], (height, width), mode="bilinear", antialias=True)
-    return resized[0].contiguous()
+    pixels = torch.from_numpy(np.require(value, requirements=("C", "W", "O"))).reshape(1, *value.shape[:2], -1)
+    return F.interpolate(pixels.permute(0, 3, 1, 2), (height, width), mode="bilinear", antialias=True)[0]
 
 
 def unreadable_reason(error: Exception) -> str:
@@ -92,12 +90,27 @@ def _decode_jpeg(file: IO[bytes]) -> np.ndarray | None:
             return None
         pixels: np.ndarray = simplejpeg.decode_jpeg(content, COLOURS[held])
         pixels = pixels[:, :, 0] if held == "Gray" else pixels
-        if not any(mark in content for mark in MAY_BE_TURNED):
+        head = _head(content)
+        if not any(mark in head for mark in MAY_BE_TURNED):
             return pixels
         with Image.open(file, formats=FORMATS) as picture:
             orientation = picture.getexif().get(ORIENTATION, 1)
         return pixels if orientation == 1 else _turned(pixels, orientation)
     return None
+
+
+def _head(content: bytes) -> bytes:
+    """What of a JPEG file stands before its first scan; all of it where its segments do not lead there.
+
+    To look through the whole of a file takes 0.06 ms (2026-11-27).
+    """
+    at = 2
+    with suppress(IndexError):
+        while content[at] == 0xFF and content[at + 1] != 0xDA:
+            at += 1 if content[at + 1] == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at] == 0xFF:
+            return content[:at]
+    return content
 
 
 def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -27,10 +27,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from ._image_decode import resize_picture
+
 __all__ = ["near_pictures", "sketch_pictures"]
 
 SIDE = 32  # pixels each way that pictures are reduced to, where they have more
-SEEN = 4  # pixels each way that one of these is averaged over, at least, where there are more
+SEEN = 4  # rows that one of these is averaged over, at least, where there are more
 SMALL = 16  # pixels each way below which look-alikes pass for copies: of 8 x 8 digits, a 3 for another 3 (2026-11-26)
 FLAT = 16  # grey levels between the darkest and the brightest pixel below which there is nothing to compare
 
@@ -73,17 +75,21 @@ def sketch_pictures(frames: np.ndarray, size: tuple[int, int], *, colour: bool =
         return None
     height, width = (min(side, SIDE) for side in size)
     mode = "RGB" if colour else "L"
-    reduced = [_reduced(frame, height, width, mode) for frame in frames]
-    small = np.concatenate([planes.transpose(2, 0, 1) if colour else planes[None] for planes in reduced])
-    return None if max(int(np.ptp(plane)) for plane in small) < FLAT else small
+    small = np.concatenate([_reduced(frame, height, width, mode) for frame in frames])
+    return None if np.ptp(small.reshape(len(small), -1), axis=1).max() < FLAT else small
 
 
 def _reduced(frame: np.ndarray, height: int, width: int, mode: str) -> np.ndarray:
+    """(1, height, width), or (3, height, width) of mode `RGB`."""
     if mode == "L" and frame.shape == (height, width):
-        return frame
-    step = max(1, min(frame.shape[0] // (height * SEEN), frame.shape[1] // (width * SEEN)))
-    picture = Image.fromarray(np.ascontiguousarray(frame[::step, ::step])).convert(mode)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
+        return frame[None]
+    rows = frame[:: max(1, frame.shape[0] // (height * SEEN))]
+    planes = resize_picture(rows, height, width).numpy()
+    if len(planes) == 1:
+        return planes if mode == "L" else planes.repeat(3, axis=0)
+    if mode == "RGB":
+        return planes
+    return np.asarray(Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0))).convert("L"))[None]
 
 
 def near_pictures(sketches: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["BORDER", "shown_facts"]
 
 BORDER = ("border red", "border green", "border blue")
-LOOKED_AT = 10_000  # pixels of a picture: all 187,500 of a photograph take 0.1 ms more and tell no more
+LOOKED_AT = 3_000  # pixels of a picture: all 187,500 of a photograph take 0.5 ms more and tell no more
 
 
 def shown_facts(frames: np.ndarray) -> dict[str, Any]:
@@ -27,5 +27,8 @@ def shown_facts(frames: np.ndarray) -> dict[str, Any]:
     border = np.concatenate(sides, 1).reshape(-1, 1 if frames.ndim == 3 else 3)
     border.partition(len(border) // 2, axis=0)
     middle = border[len(border) // 2].tolist() * (3 if frames.ndim == 3 else 1)
-    spread = {"brightness": round(float(seen.mean()), 2), "contrast": round(float(seen.std()), 2)}
+    pixels = seen.astype(np.float32).ravel()  # a third of the time that `seen.std()` takes
+    brightness = float(pixels.mean())
+    pixels -= brightness
+    spread = {"brightness": round(brightness, 2), "contrast": round(math.sqrt(pixels @ pixels / len(pixels)), 2)}
     return {**spread, **dict(zip(BORDER, middle, strict=True))}

@@ -5,13 +5,12 @@ Shapes: A agents, T frames. A recording is cut into windows of so many observed 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..kind import Unreadable
+from ..kind import Unreadable, content_digest
 from ._tracks import Recording, Track
 
 __all__ = ["Scene", "WindowCells", "find_windows", "last_scene"]
@@ -65,8 +64,7 @@ class Scene:
         return replace(self, positions=self.positions[:, :frames], frames=self.frames[:frames], ahead=0)
 
     def digest(self) -> str:
-        content = repr((self.agents, self.frames.tolist())).encode() + self.positions.tobytes()
-        return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return content_digest(repr((self.agents, self.frames.tolist())), self.positions)
 
     def __str__(self) -> str:
         return f"{self.name}, frames {self.frames[0]:g} to {self.frames[-1]:g}: {len(self.agents)} agents"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ..finding import BadInput, Finding
-from ..kind import Batch, Follow, Kind, Pieces, Unreadable
+from ..kind import Batch, Follow, Kind, Pieces, Unreadable, content_digest
 from ..recipe import Recipe, Section
 from ..rng import SampleRandom
 from ..table import Part
@@ -115,8 +114,7 @@ class AudioKind(Kind):
 
     @classmethod
     def digest(cls, value: Sound) -> str:
-        content = np.ascontiguousarray(value.samples).tobytes()
-        return hashlib.blake2b(str(value.rate).encode() + content, digest_size=16).hexdigest()
+        return content_digest(str(value.rate), value.samples)
 
     @classmethod
     def facts(cls, value: Sound) -> dict[str, Any]:

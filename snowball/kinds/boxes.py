@@ -5,7 +5,6 @@ Raw boxes are in pixels of the picture, predicted ones in shares of its width an
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from ..answer import Answer
 from ..finding import BadInput, Finding
-from ..kind import Block, Metric, Unreadable
+from ..kind import Block, Metric, Unreadable, content_digest
 from ..recipe import Recipe, Section
 from ._box_geometry import pairwise_iou, suppress, warp_boxes
 from ._box_loss import dense_loss, set_loss
@@ -170,8 +169,7 @@ class BoxesKind(Answer):
 
     @classmethod
     def digest(cls, value: Boxes) -> str:
-        content = f"{value.labels} {value.width} {value.height}".encode() + value.corners.tobytes()
-        return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return content_digest(f"{value.labels} {value.width} {value.height}", value.corners)
 
     @classmethod
     def facts(cls, value: Boxes) -> dict[str, Any]:
