@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 BUG = "metric-averaging"
 ALSO = ()

@@ -81,16 +81,16 @@ def build(buggy, seed=0):
     torch.manual_seed(seed)
     train, val, _ = shakespeare(80_000, 8_000, 16_000)
     model = WaveNet(padded_gates=buggy)
-    return dict(
-        model=model,
-        loss=nll,
-        train=DataLoader(windows(train), 32, shuffle=True),
-        val=DataLoader(windows(val), 64),
-        optimizer=torch.optim.Adam(model.parameters(), 4e-3),
-        evaluate=accuracy,
-        causal=True,
-        epochs=6,
-    )
+    return {
+        "model": model,
+        "loss": nll,
+        "train": DataLoader(windows(train), 32, shuffle=True),
+        "val": DataLoader(windows(val), 64),
+        "optimizer": torch.optim.Adam(model.parameters(), 4e-3),
+        "evaluate": accuracy,
+        "causal": True,
+        "epochs": 6,
+    }
 
 
 def setup():

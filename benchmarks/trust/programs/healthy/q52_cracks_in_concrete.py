@@ -37,7 +37,7 @@ class Segmenter(nn.Module):
     def __init__(self, c=16):
         super().__init__()
         self.layers = nn.ModuleList()
-        for i, (a, d) in enumerate([(1, 1), (c, 1), (c, 2), (c, 4)]):
+        for _i, (a, d) in enumerate([(1, 1), (c, 1), (c, 2), (c, 4)]):
             self.layers.append(nn.Conv2d(a, c, 3, padding=d, dilation=d))
         self.out = nn.Conv2d(c, 1, 1)
         nn.init.normal_(self.out.weight, std=0.01)

@@ -27,7 +27,11 @@ def tiles(n, seed):
             line = rng.integers(0, s)
             x[i, 0, line : line + 1] = ground + 0.3
         for _ in range(rng.integers(1, 5)):
-            a, b = (rng.uniform(8, 13), rng.uniform(4, 7)) if rng.random() < 0.7 else (rng.uniform(15, 22), rng.uniform(6, 9))
+            a, b = (
+                (rng.uniform(8, 13), rng.uniform(4, 7))
+                if rng.random() < 0.7
+                else (rng.uniform(15, 22), rng.uniform(6, 9))
+            )
             w, h = (a, b) if rng.random() < 0.5 else (b, a)
             cx, cy = rng.uniform(w / 2, s - w / 2), rng.uniform(h / 2, s - h / 2)
             gx, gy = int(cx // k), int(cy // k)
@@ -119,7 +123,7 @@ def f1(model, loader):
     for x, y in loader:
         out = model(x)
         boxes, truth_boxes = corners(out[:, 1:]), corners(y[:, 1:])
-        for o, b, t, tb in zip(out[:, 0], boxes, y[:, 0], truth_boxes):
+        for o, b, t, tb in zip(out[:, 0], boxes, y[:, 0], truth_boxes, strict=False):
             sure = o > 0
             order = o[sure].argsort(descending=True)
             mine, theirs = b[sure][order], tb[t > 0]

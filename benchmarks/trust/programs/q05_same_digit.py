@@ -40,8 +40,14 @@ class SiameseNetwork(nn.Module):
     def __init__(self):
         super().__init__()
         self.cnn = nn.Sequential(
-            nn.Conv2d(1, 12, 5, stride=2), nn.ReLU(), nn.Conv2d(12, 24, 3, stride=2), nn.ReLU(), nn.Flatten(),
-            nn.Linear(24 * 25, 64), nn.ReLU(), nn.Linear(64, 16),
+            nn.Conv2d(1, 12, 5, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(12, 24, 3, stride=2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(24 * 25, 64),
+            nn.ReLU(),
+            nn.Linear(64, 16),
         )
 
     def forward(self, a, b):

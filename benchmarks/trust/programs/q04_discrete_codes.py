@@ -35,8 +35,10 @@ class VQVAE(nn.Module):
         )
         self.quantiser = Quantiser(64, dim, straight_through)
         self.decoder = nn.Sequential(
-            nn.Conv2d(dim, 32, 3, padding=1), nn.ReLU(),
-            nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(dim, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 16, 4, 2, 1),
+            nn.ReLU(),
             nn.ConvTranspose2d(16, 1, 4, 2, 1),
         )
 
