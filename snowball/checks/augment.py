@@ -23,11 +23,13 @@ __all__ = ["undone"]
 LOOKED = 24  # rows that are drawn several times each
 DRAWS = 8
 WAYS = 4  # that rows come, as by two mirrors
+ALIKE = 0.95  # the correlation of a row with one that is moved: the rest is noise, or what came in at the border
+SHORTEST = 16  # places along an axis below which rows that are not moved may be alike by chance
 LEAST = 0.02  # of all there is to learn: what is right to turn makes a short training a little worse too
 
 
 def undone(lab: Lab) -> Iterator[Finding]:
-    """Rows that come mirrored, turned or negated at random with the same target: the same training without.
+    """Rows that come mirrored, turned, negated or moved at random with the same target: the same training without.
 
     All rows are read from the same random state, so that they come one way, and then another. An error is where the
     program learns clearly more so. Targets that are turned as well may be turned wrongly, as where a mirrored field
@@ -71,7 +73,8 @@ def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...], boo
         inputs, target = draws[0][row]
         for seed in range(1, DRAWS):
             other, its_target = draws[seed][row]
-            found = [name for one, two in zip(inputs, other, strict=True) if (name := _turned(one, two))]
+            pairs = list(zip(inputs, other, strict=True))
+            found = [name for pair in pairs if (name := _turned(*pair) or _moved(*pair, target, its_target))]
             if found:
                 along |= any(not torch.equal(one, two) for one, two in zip(target, its_target, strict=True))
                 ways.setdefault(found[0], seed)
@@ -99,6 +102,30 @@ def _turned(one: Tensor, two: Tensor) -> str:
             ways |= {f"turned by {90 * n} degrees": partial(torch.rot90, k=n, dims=[-2, -1]) for n in (1, 3)}
             ways["transposed"] = partial(torch.transpose, dim0=-2, dim1=-1)
     return next((name for name, way in ways.items() if torch.equal(way(one), two)), "")
+
+
+def _moved(one: Tensor, two: Tensor, target: list[Tensor], its_target: list[Tensor]) -> str:
+    """How a row was moved into another whose target, place by place, was not moved so; nothing where it was not."""
+    if one.shape != two.shape or not one.is_floating_point() or torch.equal(one, two):
+        return ""
+    dense = [(t, its) for t, its in zip(target, its_target, strict=True) if t.shape == its.shape]
+    sides = {side for t, _ in dense for side in t.shape if side >= SHORTEST}
+    axes = [axis for axis, side in enumerate(one.shape) if side in sides]
+    if not axes:
+        return ""
+    first, second = (t.double() - t.double().mean(axes, keepdim=True) for t in (one, two))
+    size = float(first.norm() * second.norm())
+    spectrum = torch.fft.fftn(second, dim=axes) * torch.fft.fftn(first, dim=axes).conj()
+    fits = torch.fft.ifftn(spectrum, dim=axes).real
+    fits = fits.sum([axis for axis in range(one.dim()) if axis not in axes]) if len(axes) < one.dim() else fits
+    place = [int(at) for at in torch.unravel_index(fits.argmax(), fits.shape)]
+    if not any(place) or size == 0 or float(fits.max()) < ALIKE * size:
+        return ""
+    for t, its in dense:
+        where = [axis for axis, side in enumerate(t.shape) if side >= SHORTEST][-len(axes) :]
+        if len(where) < len(axes) or torch.equal(t.roll(place, where), its):
+            return ""
+    return f"moved along axis {' and '.join(map(str, axes))}"
 
 
 def _batches(loader: DataLoader[Any], seed: int) -> Iterator[Any]:

@@ -23,6 +23,7 @@ USUAL_DECAY = 1e-2
 USUAL_PENALTY = 1e-3  # in Adam, which divides a penalty by the size of gradients, so that it outgrows small ones
 EACH_BATCH = "step it as often as its length counts: after each batch"
 USUAL_RATE = 1e-3  # Adam's own default
+BEYOND = 100  # times the training's steps, that a warm-up is followed
 LOW = 1e-3  # of the highest learning rate: below it hardly anything moves
 
 
@@ -72,6 +73,15 @@ def schedule(lab: Lab) -> Iterator[Finding]:
         else steady
     )
     gain = max(own.gain(steady), own.gain(first))
+    if rises and program.scheduler_step == "batch" and meant > 2 * peak and _warms_up_beyond(lab, len(lrs), meant):
+        gain_meant = own.gain(lab.outcome(Change("the rate it is made for", constant_lr=True, lr=meant / peak)))
+        if gain_meant > max(0.01, own.noise()):
+            message = f"where the training ends the schedule still warms up, at {peak:.2g} of {meant:.2g}"
+            message += f"; at that rate the program learns {gain_meant:.0%} more of what there is"
+            evidence["gain"] = gain_meant
+            fix = "make its length of the batches that the training has, not of its rows"
+            yield Finding("schedule", "error", message, evidence, fix)
+            return
     gain_by_batch = 0.0
     if rises and program.scheduler_step == "epoch":
         with suppress(ValueError):  # a schedule may refuse to be stepped more often than it is long
@@ -113,6 +123,21 @@ def _fits_batches(lab: Lab, meant: float) -> bool:
     """Whether a schedule reaches its rate and comes down just where a training ends that steps it each batch."""
     rates = _planned(lab, each=True)
     return len(rates) > 10 and max(rates) > 0.9 * meant and rates[-1] < 0.02 * meant
+
+
+def _warms_up_beyond(lab: Lab, steps: int, meant: float) -> bool:
+    """Whether a schedule that is stepped on comes to its rate, but not before twice so many steps.
+
+    One whose rate of 1 is made small by a factor, as Vaswani et al. (2017) have it, never does.
+    """
+    program = lab.program
+    assert program.optimizer is not None  # the rate that is meant is its
+    with program.kept(seed=0), suppress(ValueError, TypeError):
+        for step in range(BEYOND * steps):
+            if max(float(group["lr"]) for group in program.optimizer.param_groups) > 0.99 * meant:
+                return step > 2 * steps
+            program.scheduler.step()
+    return False
 
 
 def _rebounds(lrs: list[float]) -> int:

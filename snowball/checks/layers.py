@@ -48,7 +48,10 @@ def nonlinearity(lab: Lab) -> Iterator[Finding]:
                     weight.add_(torch.randn_like(weight) * size)
         standard = standardiser(lab.train.inputs)(inputs)  # where inputs are tiny, no bend is in reach
         stretched, other = (mapped(t, lambda t: 3 * t) for t in (standard, rows_of(standard, roll)))
-        one, two = eval_outputs(lab, stretched), eval_outputs(lab, other)
+        try:
+            one, two = eval_outputs(lab, stretched), eval_outputs(lab, other)
+        except IndexError:  # it looks some of the numbers up
+            return
         mixed = eval_outputs(lab, _mix(stretched, other, 0.3))
         beside = _beside_one_another(lab, layers, stretched, other)
     if beside:  # a sum of linear maps, such as one of a trend and one of the rest, is meant to be linear
@@ -223,12 +226,15 @@ class _ReluWatch(torch.overrides.TorchFunctionMode):
 
 
 def dead_units(lab: Lab) -> Iterator[Finding]:
-    """Units whose weights never get a gradient from any row, though the layer's others may."""
+    """Units whose weights never get a gradient from any row, though the layer's others may.
+
+    A layer that the loss does not hang on at all, such as the last of a stack whose result is thrown away, is not dead.
+    """
     program = lab.program
     rows = {n: torch.zeros(len(p)) for n, p in program.model.named_parameters() if _is_layer_weight(program.model, n)}
     if not rows:
         return
-    named = dict(program.model.named_parameters())
+    named, used = dict(program.model.named_parameters()), set[str]()
     with program.kept(seed=0):
         for _ in range(STEPS):
             plain_step(lab)
@@ -240,8 +246,9 @@ def dead_units(lab: Lab) -> Iterator[Finding]:
             for name in rows:
                 grad = named[name].grad
                 if grad is not None:
+                    used.add(name)
                     rows[name] += grad.detach().to_dense().reshape(len(grad), -1).abs().sum(1).cpu()
-    dead = {n: float((total == 0).float().mean()) for n, total in rows.items() if named[n].requires_grad}
+    dead = {n: float((rows[n] == 0).float().mean()) for n in rows if n in used}
     last = [n for n, p in program.model.named_parameters() if p.dim() > 1][-1:]
     bad = {n: share for n, share in dead.items() if share >= 0.5 and n not in last and rows[n].numel() >= UNITS}
     alive = any(total.any() for total in rows.values())
