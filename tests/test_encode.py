@@ -34,6 +34,22 @@ def test_rows_on_disk_equal_rows_in_memory() -> None:
     assert whole.task.schema == on_disk.task.schema
 
 
+@pytest.mark.parametrize("memory_gb", [1.0, 1e-7])
+def test_colours_are_held_as_they_are_laid_out(memory_gb: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    cells: list[object] = [random.integers(0, 256, (6 + n % 2, 8, 3), dtype=np.uint8) for n in range(60)]
+    made = prepared(pictures(cells, ["a", "b"] * 30), monkeypatch, memory_gb=memory_gb, size=(6, 8))
+    assert isinstance(made.encoded.inputs["image"], RowFile) == (memory_gb < 1)
+    rows = torch.tensor([3, 0, 58, 7])
+    images = made.encoded.batch(rows).inputs["image"]
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    for row, image in zip(rows.tolist(), images, strict=True):
+        assert torch.equal(image, made.task.encode({"image": cells[row]}, "a")[0]["image"])
+        if row % 2 == 0:
+            assert torch.equal(image, torch.from_numpy(cells[row]).permute(2, 0, 1))
+    assert torch.equal(made.encoded.batch(rows[:0]).inputs["image"], images[:0])
+
+
 def test_a_full_disk_is_met_before_training() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))

@@ -55,6 +55,12 @@ def broken() -> bytes:
     return content[:4000] + bytes(reversed(content[4000:4020])) + content[4020:]
 
 
+def turned_behind(segment: bytes) -> bytes:
+    """Turned, as what stands behind another segment says."""
+    content = turned(6)
+    return content[:2] + segment + content[2:]
+
+
 JPEGS = {
     **{f"{h} x {w}, sampling {s}": jpeg(photograph(h, w), subsampling=s) for h, w in SIZES for s in range(3)},
     **{f"{h} x {w}, grey": jpeg(photograph(h, w)[:, :, 0]) for h, w in SIZES},
@@ -64,6 +70,8 @@ JPEGS = {
     "restart markers": jpeg(photograph(64, 96), restart_marker_rows=1),
     "quality 5": jpeg(photograph(64, 96), quality=5),
     **{f"turned {n}": turned(n) for n in range(1, 9)},
+    "turned behind what looks like a scan": turned_behind(b"\xff\xe2\x00\x06\xff\xda\xff\xda"),
+    "turned behind bytes that fill": turned_behind(b"\xff" * 7),
     "two frames": two_frames(),
     "turned as XMP says": jpeg(photograph(48, 80), xmp=b'<x tiff:Orientation="6"/>'),
     "broken in the middle": broken(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 from collections.abc import Callable, Iterator, Sized
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ DRAWS = 8
 WAYS = 4  # that rows come, as by two mirrors
 ALIKE = 0.95  # the correlation of a row with one that is moved: the rest is noise, or what came in at the border
 SHORTEST = 16  # places along an axis below which rows that are not moved may be alike by chance
+MOVED = "moved"
+NEAREST = 2  # random states by which moved rows are learned from
 LEAST = 0.02  # of all there is to learn: what is right to turn makes a short training a little worse too
 
 
@@ -68,17 +71,25 @@ def _turns(lab: Lab, loader: DataLoader[Any]) -> tuple[str, tuple[int, ...], boo
     except Exception:  # the program's own data set, of which rows may be of any make
         return "", (), False
     ways: dict[str, int] = {}
+    places: dict[int, list[int]] = {}  # of a random state, how far its rows are moved from those of state 0
     along = False
     for row in range(rows):
         inputs, target = draws[0][row]
         for seed in range(1, DRAWS):
             other, its_target = draws[seed][row]
             pairs = list(zip(inputs, other, strict=True))
-            found = [name for pair in pairs if (name := _turned(*pair) or _moved(*pair, target, its_target))]
+            found = [name for pair in pairs if (name := _turned(*pair))]
+            if not found and (place := next(filter(None, (_moved(*pair, target, its_target) for pair in pairs)), None)):
+                found = [MOVED]
+                places.setdefault(seed, place)
             if found:
                 along |= any(not torch.equal(one, two) for one, two in zip(target, its_target, strict=True))
                 ways.setdefault(found[0], seed)
-    return (next(iter(ways)), (0, *list(ways.values())[: WAYS - 1]), along) if ways else ("", (), False)
+    if not ways:
+        return "", (), False
+    if next(iter(ways)) == MOVED:
+        return MOVED, _least_moved(places), along
+    return next(iter(ways)), (0, *list(ways.values())[: WAYS - 1]), along
 
 
 def _copied(rows: list[Any]) -> list[tuple[list[Tensor], list[Tensor]]]:
@@ -104,15 +115,15 @@ def _turned(one: Tensor, two: Tensor) -> str:
     return next((name for name, way in ways.items() if torch.equal(way(one), two)), "")
 
 
-def _moved(one: Tensor, two: Tensor, target: list[Tensor], its_target: list[Tensor]) -> str:
-    """How a row was moved into another whose target, place by place, was not moved so; nothing where it was not."""
+def _moved(one: Tensor, two: Tensor, target: list[Tensor], its_target: list[Tensor]) -> list[int] | None:
+    """By how much a row was moved along each axis into another whose target, place by place, was not moved so."""
     if one.shape != two.shape or not one.is_floating_point() or torch.equal(one, two):
-        return ""
+        return None
     dense = [(t, its) for t, its in zip(target, its_target, strict=True) if t.shape == its.shape]
-    sides = {side for t, _ in dense for side in t.shape if side >= SHORTEST}
-    axes = [axis for axis, side in enumerate(one.shape) if side in sides]
+    known = {side for t, _ in dense for side in t.shape if side >= SHORTEST}
+    axes = [axis for axis, side in enumerate(one.shape) if side in known]
     if not axes:
-        return ""
+        return None
     first, second = (t.double() - t.double().mean(axes, keepdim=True) for t in (one, two))
     size = float(first.norm() * second.norm())
     spectrum = torch.fft.fftn(second, dim=axes) * torch.fft.fftn(first, dim=axes).conj()
@@ -120,12 +131,23 @@ def _moved(one: Tensor, two: Tensor, target: list[Tensor], its_target: list[Tens
     fits = fits.sum([axis for axis in range(one.dim()) if axis not in axes]) if len(axes) < one.dim() else fits
     place = [int(at) for at in torch.unravel_index(fits.argmax(), fits.shape)]
     if not any(place) or size == 0 or float(fits.max()) < ALIKE * size:
-        return ""
+        return None
     for t, its in dense:
         where = [axis for axis, side in enumerate(t.shape) if side >= SHORTEST][-len(axes) :]
         if len(where) < len(axes) or torch.equal(t.roll(place, where), its):
-            return ""
-    return f"moved along axis {' and '.join(map(str, axes))}"
+            return None
+    sides = [one.shape[axis] for axis in axes]
+    return [at - side if 2 * at > side else at for at, side in zip(place, sides, strict=True)]
+
+
+def _least_moved(places: dict[int, list[int]]) -> tuple[int, ...]:
+    """The random states whose rows are nearest to the middle of all: moved to either side, these are moved least."""
+    known = {0: [0] * len(next(iter(places.values()))), **places}
+    middle = [statistics.median(axis) for axis in zip(*known.values(), strict=True)]
+    apart = {
+        seed: sum(abs(at - there) for at, there in zip(at_all, middle, strict=True)) for seed, at_all in known.items()
+    }
+    return tuple(sorted(known, key=apart.__getitem__)[:NEAREST])
 
 
 def _batches(loader: DataLoader[Any], seed: int) -> Iterator[Any]:
