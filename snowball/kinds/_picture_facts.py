@@ -10,7 +10,9 @@ import numpy as np
 __all__ = ["BORDER", "shown_facts"]
 
 BORDER = ("border red", "border green", "border blue")
-LOOKED_AT = 3_000  # pixels of a picture: all 187,500 of a photograph take 0.5 ms more and tell no more
+# Pixels of a picture. All 187,500 of a photograph take 0.4 ms more, and by 3,000 its brightness is 0.5 levels off on
+# average, where 200 photographs differ by 29 (2026-11-27).
+LOOKED_AT = 3_000
 
 
 def shown_facts(frames: np.ndarray) -> dict[str, Any]:
